@@ -1,0 +1,41 @@
+// The thread's last message. See status.h.
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MESSAGE_BYTES = 2048 };
+
+static _Thread_local char message[MESSAGE_BYTES];
+
+const char *pf_error_message(void)
+{
+    return message;
+}
+
+pf_status pf_fail(pf_status status, const char *format, ...)
+{
+    char text[MESSAGE_BYTES]; // the arguments may point into `message`
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    memcpy(message, text, sizeof text);
+    return status;
+}
+
+pf_status pf_context(pf_status status, const char *format, ...)
+{
+    if (status == PF_OK || status == PF_END) return status;
+    char text[MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    const int written = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (written < 0 || (size_t)written >= sizeof text - 3) return status;
+    const size_t used = (size_t)written;
+    snprintf(text + used, sizeof text - used, ": %.*s", (int)(sizeof text - used - 3), message);
+    memcpy(message, text, sizeof text);
+    return status;
+}

@@ -1,0 +1,33 @@
+// Text: a growing string, numbers read strictly, and quoting of what files and users wrote.
+#ifndef PF_BASE_TEXT_H
+#define PF_BASE_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+enum { PF_QUOTE_BYTES = 400 };
+
+// `length` bytes of foreign text made fit for a message: control characters, quotes' backslashes
+// and bytes above 0x7e as \xHH, cut after 80 bytes with "...". Returns `out`.
+const char *pf_quote(char out[PF_QUOTE_BYTES], const char *text, size_t length);
+
+// Decimal integer, the whole of `text`, within low .. high. No blanks, no "+". Errors:
+// PF_ERROR_USAGE with the text quoted and what is allowed; *out untouched.
+pf_status pf_parse_integer(const char *text, int64_t low, int64_t high, int64_t *out);
+
+// Finite decimal number, the whole of `text`, within low .. high, whatever the locale.
+pf_status pf_parse_number(const char *text, double low, double high, double *out);
+
+// A growing string; zero-initialise it, release it with pf_text_free.
+typedef struct pf_text {
+    char *data; // NUL-terminated once anything was added, else NULL
+    size_t length, capacity;
+} pf_text;
+
+pf_status pf_text_add(pf_text *text, const char *format, ...) PF_PRINTF(2, 3);
+pf_status pf_text_add_bytes(pf_text *text, const void *bytes, size_t count);
+void pf_text_free(pf_text *text);
+
+#endif
