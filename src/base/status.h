@@ -7,9 +7,9 @@
 #include "performer/status.h"
 
 #if defined(__GNUC__)
-#define PF_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define PF_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define PF_PRINTF(format, first)
+#define PF_PRINTF(text, first)
 #endif
 
 // Sets this thread's message and returns `status`. Text from files goes through pf_quote (text.h).
