@@ -14,6 +14,13 @@ const char *pf_error_message(void)
     return message;
 }
 
+// The message is one line for a terminal, whatever a path or a file smuggled into it.
+static void replace_controls(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+}
+
 pf_status pf_fail(pf_status status, const char *format, ...)
 {
     char text[MESSAGE_BYTES]; // the arguments may point into `message`
@@ -21,6 +28,7 @@ pf_status pf_fail(pf_status status, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    replace_controls(text);
     memcpy(message, text, sizeof text);
     return status;
 }
@@ -36,6 +44,7 @@ pf_status pf_context(pf_status status, const char *format, ...)
     if (written < 0 || (size_t)written >= sizeof text - 3) return status;
     const size_t used = (size_t)written;
     snprintf(text + used, sizeof text - used, ": %.*s", (int)(sizeof text - used - 3), message);
+    replace_controls(text);
     memcpy(message, text, sizeof text);
     return status;
 }
