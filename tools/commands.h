@@ -1,0 +1,10 @@
+// The commands: one per cmd_<verb>.c. A new one is a new file, a line here, one in performer.c and
+// one in meson.build.
+#ifndef TOOLS_COMMANDS_H
+#define TOOLS_COMMANDS_H
+
+#include "tools/options.h"
+
+extern const pf_command pf_command_fasta;
+
+#endif
