@@ -127,6 +127,68 @@ pf_status pf_text_add_bytes(pf_text *text, const void *bytes, size_t count)
     return PF_OK;
 }
 
+static pf_status add_shortest(pf_text *text, double value, bool is_float)
+{
+    if (!isfinite(value)) return pf_text_add(text, "null");
+    const int most = is_float ? 9 : 17;
+    char digits[40];
+    for (int n = 1; n <= most; n++) {
+        snprintf(digits, sizeof digits, "%.*g", n, value);
+        const double back = is_float ? (double)strtof(digits, NULL) : strtod(digits, NULL);
+        if (back == value) break;
+    }
+    const char point = *localeconv()->decimal_point;
+    for (char *c = digits; *c; c++)
+        if (*c == point) *c = '.';
+    return pf_text_add(text, "%s", digits);
+}
+
+pf_status pf_text_add_number(pf_text *text, double value)
+{
+    return add_shortest(text, value, false);
+}
+
+pf_status pf_text_add_float(pf_text *text, float value)
+{
+    return add_shortest(text, (double)value, true);
+}
+
+// Bytes of the UTF-8 sequence at `text`, 0 where there is none (RFC 3629: no overlong forms, no
+// surrogates, nothing above U+10FFFF).
+static size_t utf8_length(const unsigned char *text, size_t left)
+{
+    if (text[0] < 0x80) return 1;
+    const size_t length = text[0] < 0xC2 ? 0 : text[0] < 0xE0 ? 2 : text[0] < 0xF0 ? 3 : text[0] < 0xF5 ? 4 : 0;
+    if (length == 0 || length > left) return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xC0) != 0x80) return 0;
+    if (text[0] == 0xE0 && text[1] < 0xA0) return 0;
+    if (text[0] == 0xED && text[1] >= 0xA0) return 0;
+    if (text[0] == 0xF0 && text[1] < 0x90) return 0;
+    if (text[0] == 0xF4 && text[1] >= 0x90) return 0;
+    return length;
+}
+
+pf_status pf_text_add_json(pf_text *text, const char *bytes, size_t length)
+{
+    PF_TRY(pf_text_add(text, "\""));
+    for (size_t i = 0; i < length;) {
+        const unsigned char byte = (unsigned char)bytes[i];
+        const size_t taken = utf8_length((const unsigned char *)bytes + i, length - i);
+        if (taken == 0) {
+            PF_TRY(pf_text_add(text, "\\ufffd"));
+        } else if (byte == '"' || byte == '\\') {
+            PF_TRY(pf_text_add(text, "\\%c", byte));
+        } else if (byte < 0x20 || byte == 0x7f) {
+            PF_TRY(pf_text_add(text, "\\u%04x", (unsigned)byte));
+        } else {
+            PF_TRY(pf_text_add_bytes(text, bytes + i, taken));
+        }
+        i += taken ? taken : 1;
+    }
+    return pf_text_add(text, "\"");
+}
+
 void pf_text_free(pf_text *text)
 {
     pf_free(text->data);

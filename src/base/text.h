@@ -27,6 +27,12 @@ typedef struct pf_text {
 } pf_text;
 
 pf_status pf_text_add(pf_text *text, const char *format, ...) PF_PRINTF(2, 3);
+// The shortest decimal that reads back as the same bits, "." whatever the locale; JSON's null where
+// the number is not finite. The float form is shorter where the number came from a float.
+pf_status pf_text_add_number(pf_text *text, double value);
+pf_status pf_text_add_float(pf_text *text, float value);
+// `length` bytes as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
+pf_status pf_text_add_json(pf_text *text, const char *bytes, size_t length);
 pf_status pf_text_add_bytes(pf_text *text, const void *bytes, size_t count);
 void pf_text_free(pf_text *text);
 

@@ -1,8 +1,11 @@
 // Numbers are read strictly and in every locale alike; foreign text cannot hurt a message.
 #include <locale.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "support/suite.h"
 
@@ -113,6 +116,43 @@ START_TEST(text_stays_as_it_was_when_memory_is_gone)
 }
 END_TEST
 
+START_TEST(numbers_come_back_with_the_same_bits)
+{
+    pf_text text = {0};
+    pf_text_add_number(&text, 0.1);
+    pf_text_add(&text, " ");
+    pf_text_add_number(&text, 1e-6);
+    pf_text_add(&text, " ");
+    pf_text_add_number(&text, -1.0 / 3);
+    pf_text_add(&text, " ");
+    pf_text_add_float(&text, 0.1f);
+    pf_text_add(&text, " ");
+    pf_text_add_number(&text, INFINITY);
+    ck_assert_str_eq(text.data, "0.1 1e-06 -0.3333333333333333 0.1 null");
+    for (uint64_t i = 0; i < 2000; i++) {
+        const double value = ldexp(pf_random_normal(1, PF_RANDOM_TEST, 0, i), (int)(i % 200) - 100);
+        text.length = 0;
+        ck_assert_int_eq(pf_text_add_number(&text, value), PF_OK);
+        ck_assert(strtod(text.data, NULL) == value);
+        text.length = 0;
+        ck_assert_int_eq(pf_text_add_float(&text, (float)value), PF_OK);
+        ck_assert(strtof(text.data, NULL) == (float)value);
+    }
+    pf_text_free(&text);
+}
+END_TEST
+
+START_TEST(json_strings_are_escaped_and_utf8)
+{
+    static const char foreign[] = "a\"\\\n\x7f\xc3\xa9\xff\xc0\x80\xed\xa0\x80\xe2\x82";
+    pf_text text = {0};
+    ck_assert_int_eq(pf_text_add_json(&text, foreign, sizeof foreign - 1), PF_OK);
+    ck_assert_str_eq(text.data, "\"a\\\"\\\\\\u000a\\u007f\xc3\xa9\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd"
+                                "\\ufffd\\ufffd\"");
+    pf_text_free(&text);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *suite = suite_create("base/text");
@@ -125,6 +165,8 @@ Suite *suite(void)
     tcase_add_test(tests, quoting_escapes_and_cuts);
     tcase_add_test(tests, text_grows_and_keeps_nul_bytes);
     tcase_add_test(tests, text_stays_as_it_was_when_memory_is_gone);
+    tcase_add_test(tests, numbers_come_back_with_the_same_bits);
+    tcase_add_test(tests, json_strings_are_escaped_and_utf8);
     suite_add_tcase(suite, tests);
     return suite;
 }
