@@ -1,22 +1,18 @@
 // Configurations: what is allowed is read, what is not is refused by the key's name, and what is
 // written reads back the same.
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "base/status.h"
-#include "base/text.h"
 #include "model/config_keys.h"
 #include "performer/config.h"
 #include "support/suite.h"
 #include "support/temporary.h"
 
-#define SIZES                                                                          \
-    "\"hidden_size\":32,\"num_hidden_layers\":2,\"num_attention_heads\":4,\"intermediate_size\":64," \
-    "\"max_position_embeddings\":128"
+#define SIZES                                                                   \
+    "\"hidden_size\":32,\"num_hidden_layers\":2,\"num_attention_heads\":4,"     \
+    "\"intermediate_size\":64,\"max_position_embeddings\":128"
 
 static pf_status read_text(struct pf_config *config, const char *text, pf_config_source source)
 {
@@ -158,8 +154,10 @@ static const char *const agreements[] = {
     "{\"attention\": {\"projection\": \"none\", \"kernel\": \"elu1\", \"type\": [\"favor\", \"softmax\"]}}",
     "{\"attention\": {\"projection\": \"hadamard\", \"local_heads\": 4, \"window\": 1, \"epsilon\": 0}}",
     "{\"train\": {\"max_length\": 2, \"micro_batch_tokens\": 2, \"batch_tokens\": 2, \"clip_norm\": 0}}",
-    "{\"train\": {\"seed\": 9007199254740992, \"time_limit\": 0.5, \"masking\": {\"mask\": 1, \"random\": 0, \"keep\": 0}}}",
-    "{\"format\": \"performer-1\", \"alphabet\": \"protein-29\", \"vocab_size\": 29, \"compute\": {\"storage\": \"bf16\"}}",
+    "{\"train\": {\"seed\": 9007199254740992, \"time_limit\": 0.5, \"masking\":"
+    " {\"mask\": 1, \"random\": 0, \"keep\": 0}}}",
+    "{\"format\": \"performer-1\", \"alphabet\": \"protein-29\", \"vocab_size\": 29,"
+    " \"compute\": {\"storage\": \"bf16\"}}",
 };
 
 START_TEST(the_edges_of_what_is_allowed_are_allowed)
