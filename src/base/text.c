@@ -12,22 +12,24 @@
 
 #include "base/memory.h"
 
+// Writes `byte` as it is or as \xHH; returns how many characters that took.
+static size_t escape(char out[4], unsigned char byte)
+{
+    static const char hex[] = "0123456789abcdef";
+    out[0] = (char)byte;
+    if (byte >= 0x20 && byte <= 0x7e && byte != '\\') return 1;
+    out[0] = '\\';
+    out[1] = 'x';
+    out[2] = hex[byte >> 4];
+    out[3] = hex[byte & 15];
+    return 4;
+}
+
 const char *pf_quote(char out[PF_QUOTE_BYTES], const char *text, size_t length)
 {
     enum { SHOWN = 80 };
-    static const char hex[] = "0123456789abcdef";
     size_t at = 0;
-    for (size_t i = 0; i < length && i < SHOWN; i++) {
-        const unsigned char byte = (unsigned char)text[i];
-        if (byte >= 0x20 && byte <= 0x7e && byte != '\\') {
-            out[at++] = (char)byte;
-            continue;
-        }
-        out[at++] = '\\';
-        out[at++] = 'x';
-        out[at++] = hex[byte >> 4];
-        out[at++] = hex[byte & 15];
-    }
+    for (size_t i = 0; i < length && i < SHOWN; i++) at += escape(out + at, (unsigned char)text[i]);
     memcpy(out + at, length > SHOWN ? "..." : "", length > SHOWN ? 4 : 1);
     return out;
 }
@@ -187,6 +189,24 @@ pf_status pf_text_add_json(pf_text *text, const char *bytes, size_t length)
         i += taken ? taken : 1;
     }
     return pf_text_add(text, "\"");
+}
+
+pf_status pf_text_add_path(pf_text *text, const char *path)
+{
+    char shown[4];
+    const size_t length = strlen(path);
+    PF_TRY(pf_text_add_bytes(text, "", 0));
+    for (size_t i = 0; i < length;) {
+        const unsigned char *at = (const unsigned char *)path + i;
+        const size_t taken = utf8_length(at, length - i);
+        const bool is_control = at[0] == 0xC2 && at[1] < 0xA0; // U+0080 .. U+009F
+        if (taken > 1 && !is_control)
+            PF_TRY(pf_text_add_bytes(text, at, taken));
+        else
+            PF_TRY(pf_text_add_bytes(text, shown, escape(shown, *at)));
+        i += taken > 1 && !is_control ? taken : 1;
+    }
+    return PF_OK;
 }
 
 void pf_text_free(pf_text *text)

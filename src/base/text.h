@@ -34,6 +34,9 @@ pf_status pf_text_add_float(pf_text *text, float value);
 // `length` bytes as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
 pf_status pf_text_add_json(pf_text *text, const char *bytes, size_t length);
 pf_status pf_text_add_bytes(pf_text *text, const void *bytes, size_t count);
+// A path for a message: all of it, as its end matters most; UTF-8 stays readable, other bytes as in
+// pf_quote.
+pf_status pf_text_add_path(pf_text *text, const char *path);
 void pf_text_free(pf_text *text);
 
 #endif

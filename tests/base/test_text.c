@@ -103,6 +103,15 @@ START_TEST(text_grows_and_keeps_nul_bytes)
 }
 END_TEST
 
+START_TEST(paths_stay_readable_and_harmless)
+{
+    pf_text text = {0};
+    ck_assert_int_eq(pf_text_add_path(&text, "a/M\xc3\xbcller\n\xc2\x9b\xff.fa"), PF_OK);
+    ck_assert_str_eq(text.data, "a/M\xc3\xbcller\\x0a\\xc2\\x9b\\xff.fa");
+    pf_text_free(&text);
+}
+END_TEST
+
 START_TEST(text_stays_as_it_was_when_memory_is_gone)
 {
     pf_text text = {0};
@@ -164,6 +173,7 @@ Suite *suite(void)
     tcase_add_test(tests, a_locale_with_a_decimal_comma_changes_nothing);
     tcase_add_test(tests, quoting_escapes_and_cuts);
     tcase_add_test(tests, text_grows_and_keeps_nul_bytes);
+    tcase_add_test(tests, paths_stay_readable_and_harmless);
     tcase_add_test(tests, text_stays_as_it_was_when_memory_is_gone);
     tcase_add_test(tests, numbers_come_back_with_the_same_bits);
     tcase_add_test(tests, json_strings_are_escaped_and_utf8);
