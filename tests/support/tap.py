@@ -13,7 +13,7 @@ class TapResult(unittest.TestResult):
         self.lines.append(f"{'ok' if passed else 'not ok'} {len(self.lines) + 1} - {name}{note}")
         print(self.lines[-1], flush=True)
         if reason:
-            print("".join(f"# {line}\n" for line in reason.rstrip().split("\n")), end="", flush=True)
+            print(f"{name}\n{reason}", file=sys.stderr, flush=True)
 
     def addSuccess(self, case):
         self.report(True, case)
