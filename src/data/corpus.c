@@ -1,0 +1,106 @@
+// FASTA files as tokens in memory. See corpus.h.
+#include "data/corpus.h"
+
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data/alphabet.h"
+#include "performer/fasta.h"
+
+static pf_status add_sequence(pf_corpus *corpus, const pf_fasta_record *record)
+{
+    const size_t n = corpus->n_sequences;
+    PF_TRY(
+        pf_grow((void **)&corpus->start, &corpus->start_capacity, n + 2, sizeof(uint64_t), "sequence table"));
+    PF_TRY(pf_grow((void **)&corpus->residue, &corpus->residue_capacity,
+                   (size_t)corpus->n_residues + record->length, 1, "sequences"));
+    pf_alphabet_encode(corpus->residue + corpus->n_residues, record->sequence, record->length);
+    corpus->n_residues += record->length;
+    corpus->n_sequences = n + 1;
+    corpus->start[n + 1] = corpus->n_residues;
+    if (record->length > corpus->longest) corpus->longest = record->length;
+    return PF_OK;
+}
+
+static pf_status keep_warnings(pf_corpus *corpus, const pf_fasta *fasta)
+{
+    const size_t count = pf_fasta_warning_count(fasta);
+    PF_TRY(pf_grow((void **)&corpus->warnings, &corpus->warnings_capacity, corpus->n_warnings + count,
+                   sizeof(pf_text), "list of warnings"));
+    for (size_t i = 0; i < count; i++)
+        PF_TRY(pf_text_add(&corpus->warnings[corpus->n_warnings++], "%s", pf_fasta_get_warning(fasta, i)));
+    return PF_OK;
+}
+
+static pf_status add_file(pf_corpus *corpus, const char *path)
+{
+    pf_fasta *fasta = NULL;
+    pf_fasta_record record;
+    PF_TRY(pf_fasta_open(path, NULL, &fasta));
+    pf_status status;
+    while ((status = pf_fasta_next(fasta, &record)) == PF_OK) {
+        status = add_sequence(corpus, &record);
+        if (status != PF_OK) break;
+    }
+    if (status == PF_END) status = keep_warnings(corpus, fasta);
+    pf_fasta_close(fasta);
+    return status;
+}
+
+static void take_fingerprint(pf_corpus *corpus)
+{
+    struct sha256_ctx context;
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    sha256_init(&context);
+    for (size_t i = 0; i < corpus->n_sequences; i++) {
+        const uint64_t length = corpus->start[i + 1] - corpus->start[i];
+        uint8_t bytes[8];
+        for (int b = 0; b < 8; b++) bytes[b] = (uint8_t)(length >> 8 * b);
+        sha256_update(&context, sizeof bytes, bytes);
+        sha256_update(&context, (size_t)length, corpus->residue + corpus->start[i]);
+    }
+    sha256_digest(&context, sizeof digest, digest);
+    for (int i = 0; i < SHA256_DIGEST_SIZE; i++) snprintf(corpus->fingerprint + 2 * i, 3, "%02x", digest[i]);
+}
+
+pf_status pf_corpus_load(const char *const *paths, size_t n_paths, pf_corpus **out)
+{
+    PF_CHECK(n_paths > 0, PF_ERROR_USAGE, "no FASTA file given");
+    void *memory = NULL;
+    PF_TRY(pf_alloc(&memory, 1, sizeof(pf_corpus), "corpus"));
+    pf_corpus *corpus = memory;
+    pf_status status = PF_OK;
+    for (size_t i = 0; i < n_paths; i++) PF_TRY_OR(done, add_file(corpus, paths[i]));
+    take_fingerprint(corpus);
+    *out = corpus;
+done:
+    if (status != PF_OK) pf_corpus_free(corpus);
+    return status;
+}
+
+void pf_corpus_free(pf_corpus *corpus)
+{
+    if (!corpus) return;
+    for (size_t i = 0; i < corpus->warnings_capacity; i++) pf_text_free(&corpus->warnings[i]);
+    pf_free(corpus->warnings);
+    pf_free(corpus->start);
+    pf_free(corpus->residue);
+    pf_free(corpus);
+}
+
+uint64_t pf_corpus_length(const pf_corpus *corpus, size_t sequence)
+{
+    return corpus->start[sequence + 1] - corpus->start[sequence] + 2;
+}
+
+void pf_corpus_tokens(const pf_corpus *corpus, size_t sequence, uint64_t first, size_t count, int32_t *token)
+{
+    const uint8_t *residue = corpus->residue + corpus->start[sequence];
+    const uint64_t n_residues = corpus->start[sequence + 1] - corpus->start[sequence];
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t at = first + i; // 0: begin, 1 .. n_residues: residues, then end
+        token[i] = at == 0 ? PF_TOKEN_BEGIN : at <= n_residues ? residue[at - 1] : PF_TOKEN_END;
+    }
+}
