@@ -1,0 +1,59 @@
+"""Runs the program as a user would; every test has a folder of its own to work in."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import tap  # noqa: E402
+
+PERFORMER = os.path.abspath(sys.argv[1])
+GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden")
+TWO = ">one first\nMKTAYIAKQRQISFVKSHFS\n>two\nGSHMLEDP\n"
+
+
+class ProgramTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="performer-test-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "wb") as file:
+            file.write(text if isinstance(text, bytes) else text.encode())
+        return name
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def run_program(self, *arguments, stdin="", env=None, timeout=100):
+        """(exit code, stdout, stderr) of `performer ARGUMENTS` in the test's folder."""
+        done = subprocess.run([PERFORMER, *arguments], cwd=self.folder, input=stdin.encode() if isinstance(stdin, str) else stdin,
+                              capture_output=True, timeout=timeout, check=False, env={**os.environ, **(env or {})})
+        return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+    def succeeds(self, *arguments, **how):
+        code, out, err = self.run_program(*arguments, **how)
+        self.assertEqual(code, 0, f"{arguments}: {err}")
+        return out
+
+    def fails(self, code, says, *arguments, **how):
+        """The command ends with this code and one line on stderr that holds the text; nothing new lies in the folder."""
+        before = sorted(os.listdir(self.folder))
+        got, out, err = self.run_program(*arguments, **how)
+        lines = [line for line in err.splitlines() if not line.startswith("performer: warning: ")]
+        self.assertEqual(got, code, f"{arguments}: {err}")
+        self.assertEqual(len(lines), 1, f"{arguments}: {err}")
+        self.assertTrue(lines[0].startswith("performer: "), lines[0])
+        self.assertIn(says, lines[0])
+        self.assertEqual(sorted(os.listdir(self.folder)), before, arguments)
+        return out
+
+
+def main():
+    sys.exit(tap.main())
