@@ -8,7 +8,7 @@
 
 // What a stream of numbers is for. Values are part of the format: they decide what a seed means.
 typedef enum pf_purpose {
-    PF_RANDOM_INIT = 1,       // step: tensor number, index: element
+    PF_RANDOM_INIT = 1,       // step: hash of the tensor's name, index: element
     PF_RANDOM_PROJECTION = 2, // step: layer and draw, index: element
     PF_RANDOM_MASK = 3,       // step: training step (evaluation: 0), index: sequence and position
     PF_RANDOM_DROPOUT = 4,    // device: cl/lib/random.clh

@@ -1,0 +1,225 @@
+// The table of parameter tensors. See params.h. The tensors are listed once, in the file's order; a
+// second pass places them.
+#include "model/params.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { TENSORS_OUTSIDE_LAYERS = 6, MAX_TENSORS_PER_LAYER = 17 };
+
+// --- the list -----------------------------------------------------------------------------------
+
+typedef struct list {
+    pf_parameters *parameters;
+    const struct pf_config *config;
+    int layer;
+} list;
+
+// A tensor named "layers.N.<name>", or <name> outside of layers. rows 0: a vector of `columns`.
+static pf_parameter *add(list *to, const char *name, int rows, int columns, pf_initial initial)
+{
+    pf_parameters *all = to->parameters;
+    pf_parameter *tensor = &all->tensor[all->n_tensors++];
+    if (to->layer < 0) snprintf(tensor->name, sizeof tensor->name, "%s", name);
+    else snprintf(tensor->name, sizeof tensor->name, "layers.%d.%s", to->layer, name);
+    tensor->rank = rows ? 2 : 1;
+    tensor->shape[0] = (uint64_t)(rows ? rows : columns);
+    tensor->shape[1] = (uint64_t)columns;
+    tensor->count = (size_t)(rows ? rows : 1) * (size_t)columns;
+    tensor->is_trained = initial != PF_INITIAL_PROJECTION;
+    tensor->is_decayed = initial == PF_INITIAL_UNIFORM; // matrices; embeddings start otherwise
+    tensor->initial = initial;
+    tensor->layer = to->layer;
+    return tensor;
+}
+
+static void add_norm(list *to, const char *weight, const char *bias)
+{
+    add(to, weight, 0, to->config->hidden_size, PF_INITIAL_ONE);
+    add(to, bias, 0, to->config->hidden_size, PF_INITIAL_ZERO);
+}
+
+static void add_attention(list *to)
+{
+    const struct pf_config *config = to->config;
+    const int D = config->hidden_size;
+    add_norm(to, "attention.norm.weight", "attention.norm.bias");
+    add(to, "attention.query.weight", D, D, PF_INITIAL_UNIFORM);
+    add(to, "attention.key.weight", D, D, PF_INITIAL_UNIFORM)->joins = true;
+    add(to, "attention.value.weight", D, D, PF_INITIAL_UNIFORM)->joins = true;
+    add(to, "attention.output.weight", D, D, PF_INITIAL_UNIFORM);
+    if (config->attention_bias) {
+        add(to, "attention.query.bias", 0, D, PF_INITIAL_ZERO);
+        add(to, "attention.key.bias", 0, D, PF_INITIAL_ZERO)->joins = true;
+        add(to, "attention.value.bias", 0, D, PF_INITIAL_ZERO)->joins = true;
+        add(to, "attention.output.bias", 0, D, PF_INITIAL_ZERO);
+    }
+    if (pf_config_has_projection(config, to->layer))
+        add(to, "attention.projection", config->attention.num_features, pf_config_head_size(config),
+            PF_INITIAL_PROJECTION);
+}
+
+static void add_feed_forward(list *to)
+{
+    const int D = to->config->hidden_size, F = to->config->intermediate_size;
+    add_norm(to, "feed_forward.norm.weight", "feed_forward.norm.bias");
+    add(to, "feed_forward.up.weight", F, D, PF_INITIAL_UNIFORM);
+    add(to, "feed_forward.up.bias", 0, F, PF_INITIAL_ZERO);
+    add(to, "feed_forward.down.weight", D, F, PF_INITIAL_UNIFORM);
+    add(to, "feed_forward.down.bias", 0, D, PF_INITIAL_ZERO);
+}
+
+static void list_tensors(list *to)
+{
+    const struct pf_config *config = to->config;
+    const int D = config->hidden_size, A = config->vocab_size;
+    to->layer = -1;
+    const double deviation = config->tie_word_embeddings ? 1 / sqrt(D) : 1;
+    add(to, "embed.token.weight", A, D, PF_INITIAL_NORMAL)->deviation = deviation;
+    if (config->position_embedding_type == PF_POSITION_LEARNED)
+        add(to, "embed.position.weight", config->max_position_embeddings, D, PF_INITIAL_SINUSOIDS);
+    for (to->layer = 0; to->layer < config->num_hidden_layers; to->layer++) {
+        add_attention(to);
+        add_feed_forward(to);
+    }
+    to->layer = -1;
+    add_norm(to, "norm.weight", "norm.bias");
+    if (!config->tie_word_embeddings) add(to, "head.weight", A, D, PF_INITIAL_UNIFORM);
+    add(to, "head.bias", 0, A, PF_INITIAL_ZERO);
+}
+
+// --- places -------------------------------------------------------------------------------------
+
+static size_t aligned(size_t offset)
+{
+    return (offset + PF_TENSOR_ALIGNMENT - 1) / PF_TENSOR_ALIGNMENT * PF_TENSOR_ALIGNMENT;
+}
+
+// Places the tensors of one kind from `offset` on; returns where they end.
+static size_t place(pf_parameters *all, bool is_trained, bool is_decayed, size_t offset)
+{
+    for (int i = 0; i < all->n_tensors; i++) {
+        pf_parameter *tensor = &all->tensor[i];
+        if (tensor->is_trained != is_trained || tensor->is_decayed != is_decayed) continue;
+        tensor->offset = tensor->joins ? offset : aligned(offset);
+        offset = tensor->offset + tensor->count;
+    }
+    return aligned(offset);
+}
+
+static size_t offset_of(const pf_parameters *all, const char *name)
+{
+    const pf_parameter *tensor = pf_parameters_find(all, name);
+    return tensor ? tensor->offset : PF_ABSENT;
+}
+
+static size_t offset_in_layer(const pf_parameters *all, int layer, const char *name)
+{
+    char full[2 * PF_PARAMETER_NAME];
+    snprintf(full, sizeof full, "layers.%d.%s", layer, name);
+    return offset_of(all, full);
+}
+
+static void find_roles(pf_parameters *all, const struct pf_config *config)
+{
+    for (int i = 0; i < all->n_layers; i++) {
+        all->layer[i] = (pf_layer_parameters){
+            .attention_norm_weight = offset_in_layer(all, i, "attention.norm.weight"),
+            .attention_norm_bias = offset_in_layer(all, i, "attention.norm.bias"),
+            .qkv_weight = offset_in_layer(all, i, "attention.query.weight"),
+            .qkv_bias = offset_in_layer(all, i, "attention.query.bias"),
+            .output_weight = offset_in_layer(all, i, "attention.output.weight"),
+            .output_bias = offset_in_layer(all, i, "attention.output.bias"),
+            .feed_forward_norm_weight = offset_in_layer(all, i, "feed_forward.norm.weight"),
+            .feed_forward_norm_bias = offset_in_layer(all, i, "feed_forward.norm.bias"),
+            .up_weight = offset_in_layer(all, i, "feed_forward.up.weight"),
+            .up_bias = offset_in_layer(all, i, "feed_forward.up.bias"),
+            .down_weight = offset_in_layer(all, i, "feed_forward.down.weight"),
+            .down_bias = offset_in_layer(all, i, "feed_forward.down.bias"),
+            .projection = offset_in_layer(all, i, "attention.projection"),
+        };
+    }
+    all->token_embedding = offset_of(all, "embed.token.weight");
+    all->position_embedding = offset_of(all, "embed.position.weight");
+    all->norm_weight = offset_of(all, "norm.weight");
+    all->norm_bias = offset_of(all, "norm.bias");
+    all->head_weight = config->tie_word_embeddings ? all->token_embedding : offset_of(all, "head.weight");
+    all->head_bias = offset_of(all, "head.bias");
+}
+
+// --- looking up ---------------------------------------------------------------------------------
+
+static int compare_names(const void *a, const void *b, void *tensors)
+{
+    const pf_parameter *tensor = tensors;
+    return strcmp(tensor[*(const int *)a].name, tensor[*(const int *)b].name);
+}
+
+const pf_parameter *pf_parameters_find(const pf_parameters *all, const char *name)
+{
+    int low = 0, high = all->n_tensors;
+    while (low < high) {
+        const int middle = low + (high - low) / 2;
+        const pf_parameter *tensor = &all->tensor[all->by_name[middle]];
+        const int order = strcmp(name, tensor->name);
+        if (order == 0) return tensor;
+        if (order < 0) high = middle;
+        else low = middle + 1;
+    }
+    return NULL;
+}
+
+// --- the table ----------------------------------------------------------------------------------
+
+static pf_status allocate(pf_parameters *all, int n_layers)
+{
+    const size_t most = TENSORS_OUTSIDE_LAYERS + (size_t)MAX_TENSORS_PER_LAYER * (size_t)n_layers;
+    void *memory = NULL;
+    PF_TRY(pf_alloc(&memory, most, sizeof *all->tensor, "parameter table"));
+    all->tensor = memory;
+    memory = NULL;
+    PF_TRY(pf_alloc(&memory, most, sizeof *all->by_name, "parameter table"));
+    all->by_name = memory;
+    memory = NULL;
+    PF_TRY(pf_alloc(&memory, (size_t)n_layers, sizeof *all->layer, "parameter table"));
+    all->layer = memory;
+    all->n_layers = n_layers;
+    return PF_OK;
+}
+
+pf_status pf_parameters_create(const struct pf_config *config, pf_parameters **out)
+{
+    *out = NULL;
+    void *memory = NULL;
+    PF_TRY(pf_alloc(&memory, 1, sizeof(pf_parameters), "parameter table"));
+    pf_parameters *all = memory;
+    const pf_status status = allocate(all, config->num_hidden_layers);
+    if (status != PF_OK) {
+        pf_parameters_free(all);
+        return status;
+    }
+    list_tensors(&(list){all, config, -1});
+    for (int i = 0; i < all->n_tensors; i++) all->by_name[i] = i;
+    qsort_r(all->by_name, (size_t)all->n_tensors, sizeof *all->by_name, compare_names, all->tensor);
+    all->decayed_size = place(all, true, true, 0);
+    all->trained_size = place(all, true, false, all->decayed_size);
+    all->projections_size = place(all, false, false, 0);
+    for (int i = 0; i < all->n_tensors; i++)
+        if (all->tensor[i].is_trained) all->n_trained += all->tensor[i].count;
+    find_roles(all, config);
+    *out = all;
+    return PF_OK;
+}
+
+void pf_parameters_free(pf_parameters *parameters)
+{
+    if (!parameters) return;
+    pf_free(parameters->tensor);
+    pf_free(parameters->layer);
+    pf_free(parameters->by_name);
+    pf_free(parameters);
+}
