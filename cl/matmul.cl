@@ -1,0 +1,240 @@
+// Matrix products by register tiles: C = activation(alpha op(A) op(B) + beta residual + bias), row-major.
+//
+//   -DPACKED  1: B lies in panels that matmul_pack_* made; 0: the group stages what it needs of B itself
+//   -DMR      rows and -DNV vectors of an item's register tile
+//   -DGN      items beside each other: a panel is PW = GN*NV*VEC columns wide; the WG/GN others are below each other
+//   -DMC      rows of A that a group stages at once, a multiple of GM*MR
+//   -DKC      depth of a stage
+//
+// With PACKED a group (one item) goes block by block down k, stages rows of A, and runs them through its panels; sums
+// rest in C between blocks. Without, the group stages A and B of one tile together, and sums stay in registers.
+// Either way element (i, j) is beta*residual + bias, then + alpha*a[i,0]*b[0,j], + alpha*a[i,1]*b[1,j], ... each with
+// one fma: its bits depend on nothing else. Rows and columns beyond the matrix are zeros in the same tile.
+#include "lib/base.clh"
+#include "lib/tile.clh"
+#include "lib/transpose.clh"
+#include "lib/math.clh"
+#include "lib/activation.clh"
+
+#ifndef PACKED
+#define PACKED 1
+#define MR 4
+#define NV 2
+#define GN 1
+#define MC 16
+#define KC 32
+#endif
+
+#define GM (WG / GN)
+#define NR (NV * VEC)
+#define PW (GN * NR)
+
+// Staged rows of A lie as they come where whole rows are copied, else by columns: element (r, k) at r*ROW + k*STEP.
+#define BY_ROWS(ta) (WG == 1 && !(ta))
+#define ROW(ta) (BY_ROWS(ta) ? KC : 1)
+#define STEP(ta) (BY_ROWS(ta) ? 1 : MC + PAD)
+#define PAD (WG > 1 ? 1 : VEC) // keeps neighbours in k apart in banks and cache sets; room for a last whole vector
+#define A_FLOATS (KC * (MC + PAD))
+#define B_WIDTH (PACKED ? 0 : PW + (WG > 1 ? VEC : 0))
+#define TILES (WG * MR * NR)
+// The tiles of an edge lie behind the staged A, or in its place where it is staged anew for each tile.
+#define STAGED (A_FLOATS + KC * B_WIDTH)
+#define TILE_AT (PACKED ? STAGED : 0)
+#define LOCAL_FLOATS (PACKED ? STAGED + TILES : (STAGED > TILES ? STAGED : TILES))
+
+#if PACKED
+#define PANEL __global
+#else
+#define PANEL __local
+#endif
+
+typedef struct product {
+    __global float *c, *pre;
+    __global const float *a, *b, *residual, *bias; // b: the matrix, or its panels
+    int m, n, k, lda, ldb, ldc;
+    float alpha, beta;
+    int activation, rows_each, panels_each;
+} product;
+
+// Columns first .. first+PW of B, rows k0 .. k0+depth, as a panel: row k at to[k * width]; 0 outside of B. With
+// vectors of 16 both depth and columns are rounded up to whole vectors.
+static inline void lay_panel(PANEL float *restrict to, const int width, __global const float *restrict b, const int tb,
+                             const int ldb, const int columns, const int depth)
+{
+#if WG == 1
+    if (tb)
+        for (int k = 0; k < depth; k += VEC)
+            for (int j = 0; j < PW; j += VEC) {
+                vec x[VEC];
+                UNROLL for (int i = 0; i < VEC; i++)
+                    x[i] = j + i < columns ? load(b + (size_t)(j + i) * ldb + k, depth - k) : (vec)(0);
+                TRANSPOSE(x);
+                UNROLL for (int i = 0; i < VEC; i++) VSTORE(x[i], to + (k + i) * width + j);
+            }
+    else
+        for (int k = 0; k < depth; k++)
+            for (int j = 0; j < PW; j += VEC) VSTORE(load(b + (size_t)k * ldb + j, columns - j), to + k * width + j);
+#else
+    FOR_MINE(e, KC * PW) {
+        const int j = tb ? e / KC : e % PW, k = tb ? e % KC : e / PW;
+        const size_t at = tb ? (size_t)j * ldb + k : (size_t)k * ldb + j;
+        to[k * width + j] = j < columns && k < depth ? b[at] : 0.0f;
+    }
+#endif
+}
+
+// Rows i0 .. i0+rows of op(A), columns k0 .. k0+depth, times alpha.
+static inline void stage_rows(__local float *restrict to, const product p, const int ta, const int i0, const int rows,
+                              const int k0, const int depth)
+{
+#if WG == 1
+    const int whole = (rows + MR - 1) / MR * MR;
+    if (ta) {
+        IN a = p.a + (size_t)k0 * p.lda + i0;
+        for (int k = 0; k < depth; k++)
+            for (int i = 0; i < whole; i += VEC)
+                VSTORE(load(a + (size_t)k * p.lda + i, p.m - i0 - i) * p.alpha, to + k * STEP(1) + i);
+    } else {
+        IN a = p.a + (size_t)i0 * p.lda + k0;
+        for (int i = 0; i < whole; i++)
+            for (int k = 0; k < depth; k += VEC)
+                VSTORE(i0 + i < p.m ? load(a + (size_t)i * p.lda + k, depth - k) * p.alpha : (vec)(0), to + i * KC + k);
+    }
+#else
+    FOR_MINE(e, MC * KC) {
+        const int i = ta ? e % MC : e / KC, k = ta ? e / MC : e % KC;
+        const size_t at = ta ? (size_t)(k0 + k) * p.lda + i0 + i : (size_t)(i0 + i) * p.lda + k0 + k;
+        to[i * ROW(ta) + k * STEP(ta)] = i0 + i < p.m && k < depth ? p.a[at] * p.alpha : 0.0f;
+    }
+#endif
+}
+
+// acc += (MR x depth of staged rows) x (depth x NR of a panel)
+#define MULTIPLY(acc, A, ta, B, width, depth)                                                       \
+    _Pragma("unroll 4") for (int k = 0; k < (depth); k++) {                                         \
+        vec row[NV];                                                                                \
+        UNROLL for (int n = 0; n < NV; n++) row[n] = VLOAD((B) + k * (width) + n * VEC);            \
+        UNROLL for (int r = 0; r < MR; r++) {                                                       \
+            const vec one = (vec)((A)[r * ROW(ta) + k * STEP(ta)]);                                 \
+            UNROLL for (int n = 0; n < NV; n++) acc[r][n] = fma(one, row[n], acc[r][n]);            \
+        }                                                                                           \
+    }
+
+#define FOR_TILE UNROLL for (int r = 0; r < MR; r++) UNROLL for (int n = 0; n < NV; n++)
+
+// What a sum starts from: element (0, 0) of the vector lies `at` floats into C, in column j; `left` columns count.
+static inline vec start_of(const product p, const size_t at, const int j, const int left)
+{
+    vec x = p.bias ? load(p.bias + j, left) : (vec)(0);
+    if (p.residual) x = fma((vec)(p.beta), load(p.residual + at, left), x);
+    return x;
+}
+
+// The same for the tile of an edge, through memory: rows and columns outside are 0.
+static inline void start_edge(__local float *restrict tile, const product p, const int i, const int j, const int first)
+{
+    for (int r = 0; r < MR; r++)
+        for (int n = 0; n < NR; n += VEC) {
+            const int left = i + r < p.m ? p.n - j - n : 0;
+            const size_t at = (size_t)(i + r) * p.ldc + j + n;
+            vec x = 0;
+            if (left > 0) x = first ? start_of(p, at, j + n, left) : load(p.c + at, left);
+            VSTORE(x, tile + r * NR + n);
+        }
+}
+
+static inline void finish_edge(__local const float *restrict tile, const product p, const int i, const int j, const int last)
+{
+    for (int r = 0; r < MR && i + r < p.m; r++)
+        for (int n = 0; n < NR && j + n < p.n; n += VEC) {
+            const int left = p.n - j - n;
+            const size_t at = (size_t)(i + r) * p.ldc + j + n;
+            const vec x = VLOAD(tile + r * NR + n);
+            if (last && p.pre) store(p.pre + at, x, left);
+            store(p.c + at, last ? activate(x, p.activation) : x, left);
+        }
+}
+
+static inline void multiply(const product p, const int ta, const int tb, __local float *restrict shared)
+{
+    const int i0 = get_group_id(0) * p.rows_each, rows = min(p.rows_each, p.m - i0);
+    const int panels = (p.n + PW - 1) / PW, panel0 = get_group_id(1) * p.panels_each;
+    __local float *tile = shared + TILE_AT + LID * MR * NR, *panel_local = shared + A_FLOATS;
+    const int depth_each = PACKED ? KC : max(p.k, 1);
+    for (int k0 = 0; k0 == 0 || k0 < p.k; k0 += depth_each) {
+        const int depth = min(depth_each, p.k - k0), first = k0 == 0, last = k0 + depth == p.k;
+#if PACKED
+        stage_rows(shared, p, ta, i0, rows, k0, depth);
+#endif
+        for (int panel = panel0; panel < min(panel0 + p.panels_each, panels); panel++)
+            for (int below = LID / GN * MR; below < p.rows_each; below += GM * MR) {
+                if (PACKED && below >= rows) break;
+                const int i = i0 + below, j = panel * PW + LID % GN * NR;
+                const int inside = i + MR <= p.m && j + NR <= p.n;
+                vec acc[MR][NV];
+                if (!inside) {
+                    start_edge(tile, p, i, j, first);
+                    FOR_TILE acc[r][n] = VLOAD(tile + r * NR + n * VEC);
+                } else if (!first)
+                    FOR_TILE acc[r][n] = VLOAD(p.c + (size_t)(i + r) * p.ldc + j + n * VEC);
+                else
+                    FOR_TILE acc[r][n] = start_of(p, (size_t)(i + r) * p.ldc + j + n * VEC, j + n * VEC, VEC);
+#if PACKED
+                __global const float *b = p.b + ((size_t)panel * ((p.k + VEC - 1) / VEC * VEC) + k0) * PW;
+                MULTIPLY(acc, shared + below * ROW(ta), ta, b, PW, depth)
+#else
+                for (int kb = 0; kb < p.k; kb += KC) {
+                    const int staged = min(KC, p.k - kb);
+                    const size_t b_at = tb ? (size_t)panel * PW * p.ldb + kb : (size_t)kb * p.ldb + panel * PW;
+                    BARRIER;
+                    stage_rows(shared, p, ta, i0, MC, kb, staged);
+                    lay_panel(panel_local, B_WIDTH, p.b + b_at, tb, p.ldb, p.n - panel * PW, staged);
+                    BARRIER;
+                    MULTIPLY(acc, shared + below * ROW(ta), ta, panel_local + LID % GN * NR, B_WIDTH, staged)
+                }
+                BARRIER;
+#endif
+                if (inside && !(last && (p.activation || p.pre)))
+                    FOR_TILE VSTORE(acc[r][n], p.c + (size_t)(i + r) * p.ldc + j + n * VEC);
+                else {
+                    FOR_TILE VSTORE(acc[r][n], tile + r * NR + n * VEC);
+                    finish_edge(tile, p, i, j, last);
+                }
+            }
+    }
+}
+
+// groups: blocks of rows_each rows, of panels_each panels, products of a batch
+#define MATMUL(name, ta, tb)                                                                                          \
+    KERNEL void name(__global float *c, __global float *pre, IN a, IN b, __global const float *residual,              \
+                     IN bias, const int m, const int n, const int k, const int lda, const int ldb, const int ldc,     \
+                     const uint a_at, const uint b_at, const uint c_at, const uint a_stride, const uint b_stride,     \
+                     const uint c_stride, const float alpha, const float beta, const int activation,                  \
+                     const int rows_each, const int panels_each)                                                      \
+    {                                                                                                                 \
+        __local float shared[LOCAL_FLOATS];                                                                           \
+        const size_t z = get_group_id(2), c_of = c_at + z * c_stride;                                                 \
+        const product p = {c + c_of, pre ? pre + c_of : pre, a + a_at + z * a_stride, b + b_at + z * b_stride,        \
+                           residual ? residual + c_of : residual, bias, m, n, k, lda, ldb, ldc, alpha, beta,          \
+                           activation, rows_each, panels_each};                                                       \
+        multiply(p, ta, tb, shared);                                                                                  \
+    }
+MATMUL(matmul_nn, 0, 0)
+MATMUL(matmul_nt, 0, 1)
+MATMUL(matmul_tn, 1, 0)
+MATMUL(matmul_tt, 1, 1)
+
+#if PACKED
+// B in panels [n/PW][k rounded up][PW]. groups: panels, blocks of `depth_each` rows, matrices of a batch
+#define PACK(name, tb)                                                                                               \
+    KERNEL void name(OUT panels, IN b, const int n, const int k, const int ldb, const uint b_at, const uint b_stride, \
+                     const uint panels_stride, const int depth_each)                                                 \
+    {                                                                                                                \
+        const int k0 = get_group_id(1) * depth_each, j = get_group_id(0) * PW, whole = (k + VEC - 1) / VEC * VEC;    \
+        lay_panel(panels + get_group_id(2) * (size_t)panels_stride + ((size_t)get_group_id(0) * whole + k0) * PW,    \
+                  PW, b + b_at + get_group_id(2) * (size_t)b_stride + (tb ? (size_t)j * ldb + k0 : (size_t)k0 * ldb + j), \
+                  tb, ldb, n - j, min(depth_each, k - k0));                                                          \
+    }
+PACK(matmul_pack_n, 0)
+PACK(matmul_pack_t, 1)
+#endif

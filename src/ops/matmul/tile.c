@@ -1,0 +1,178 @@
+// The tile provider: which constants of cl/matmul.cl suit a call, and how its work is shared out. None of it changes
+// a bit of the result. See provider.h.
+#include "base/memory.h"
+#include "ops/matmul/provider.h"
+
+// Constants of the program, see cl/matmul.cl.
+typedef struct tile_shape {
+    int packed, rows /* MR */, vectors /* NV */, beside /* GN */, staged_rows /* MC */, depth /* KC */;
+} tile_shape;
+
+// Measured on CPUs: 6 rows of 64 columns fill 24 of 32 vector registers. `thin` wastes less where few columns are left
+// over; `few` leaves out the packing that a handful of rows would not pay back.
+static const tile_shape broad = {1, 6, 4, 1, 96, 256}, thin = {1, 12, 2, 1, 96, 256}, few = {0, 4, 4, 1, 4, 64};
+// GPU: 64 items share 32 rows and 64 columns.
+static const tile_shape shared = {0, 4, 2, 8, 32, 32};
+
+enum { FEW_ROWS = 8, PACK_DEPTH = 256, GROUPS_PER_UNIT = 4, MOST_SHAPES = 3 };
+
+typedef struct tile_program {
+    tile_shape shape;
+    int panel; // columns: PW
+    pf_kernel *multiply[2][2], *pack[2]; // by transpose_a, transpose_b
+} tile_program;
+
+struct pf_tile_provider {
+    int units, vector;
+    int n_programs;
+    tile_program programs[MOST_SHAPES]; // broad, thin, few; or the narrow one alone
+};
+
+static pf_status create_program(pf_device *device, tile_program *program, const tile_shape *shape)
+{
+    static const char *const multiply[2][2] = {{"matmul_nn", "matmul_nt"}, {"matmul_tn", "matmul_tt"}};
+    static const char *const pack[2] = {"matmul_pack_n", "matmul_pack_t"};
+    const pf_define defines[] = {
+        {"PACKED", shape->packed}, {"MR", shape->rows},        {"NV", shape->vectors},
+        {"GN", shape->beside},     {"MC", shape->staged_rows}, {"KC", shape->depth},
+    };
+    const pf_program_key key = {"matmul", defines, (int)(sizeof defines / sizeof *defines), {0, 0}};
+    program->shape = *shape;
+    program->panel = shape->beside * shape->vectors * pf_device_shape(device).vector;
+    for (int a = 0; a < 2; a++)
+        for (int b = 0; b < 2; b++)
+            PF_TRY(pf_kernel_create(device, &key, multiply[a][b], &program->multiply[a][b]));
+    for (int b = 0; b < 2 && shape->packed; b++) PF_TRY(pf_kernel_create(device, &key, pack[b], &program->pack[b]));
+    return PF_OK;
+}
+
+pf_status pf_tile_create(pf_device *device, pf_tile_provider **out)
+{
+    void *made = NULL;
+    pf_status status;
+    PF_TRY(pf_alloc(&made, 1, sizeof(pf_tile_provider), "tile provider"));
+    pf_tile_provider *tile = made;
+    const tile_shape *const wide[] = {&broad, &thin, &few}, *const narrow[] = {&shared};
+    const bool is_wide = pf_device_shape(device).work_group == 1;
+    tile->units = (int)pf_device_describe(device)->compute_units;
+    tile->vector = pf_device_shape(device).vector;
+    tile->n_programs = is_wide ? 3 : 1;
+    for (int i = 0; i < tile->n_programs; i++)
+        PF_TRY_OR(failed, create_program(device, &tile->programs[i], is_wide ? wide[i] : narrow[i]));
+    *out = tile;
+    return PF_OK;
+failed:
+    pf_tile_free(tile);
+    return status;
+}
+
+void pf_tile_free(pf_tile_provider *tile)
+{
+    if (!tile) return;
+    for (int i = 0; i < MOST_SHAPES; i++)
+        for (int a = 0; a < 2; a++) {
+            pf_kernel_free(tile->programs[i].pack[a]);
+            for (int b = 0; b < 2; b++) pf_kernel_free(tile->programs[i].multiply[a][b]);
+        }
+    pf_free(tile);
+}
+
+static size_t divide_up(size_t x, size_t by)
+{
+    return (x + by - 1) / by;
+}
+
+static const tile_program *choose(const pf_tile_provider *tile, const pf_matmul_call *call)
+{
+    if (tile->n_programs == 1) return &tile->programs[0];
+    if (call->m <= FEW_ROWS) return &tile->programs[2];
+    const tile_program *wider = &tile->programs[0], *thinner = &tile->programs[1];
+    const size_t n = (size_t)call->n;
+    const size_t wider_columns = divide_up(n, (size_t)wider->panel) * (size_t)wider->panel;
+    const size_t thinner_columns = divide_up(n, (size_t)thinner->panel) * (size_t)thinner->panel;
+    return 16 * thinner_columns < 15 * wider_columns ? thinner : wider;
+}
+
+// Floats of one packed B, and how many of them there are.
+static size_t panels_floats(const pf_tile_provider *tile, const tile_program *program, const pf_matmul_call *call)
+{
+    const size_t vector = (size_t)tile->vector, panel = (size_t)program->panel;
+    return divide_up((size_t)call->n, panel) * panel * divide_up((size_t)call->k, vector) * vector;
+}
+
+static int packed_matrices(const pf_matmul_call *call)
+{
+    return call->b_stride ? call->batch : 1;
+}
+
+pf_status pf_tile_scratch(const pf_tile_provider *tile, const pf_matmul_call *call, size_t *bytes)
+{
+    // More rows never need less: few rows count as many.
+    const pf_matmul_call many = {.m = FEW_ROWS + 1, .n = call->n, .k = call->k};
+    const tile_program *program = choose(tile, &many);
+    const size_t floats = program->shape.packed ? panels_floats(tile, program, call) : 0;
+    PF_CHECK(floats <= UINT32_MAX, PF_ERROR_USAGE, "matrix product: %d x %d numbers are too many for one matrix", call->k,
+             call->n);
+    *bytes = floats * sizeof(float) * (size_t)packed_matrices(call);
+    return PF_OK;
+}
+
+static pf_status pack(const pf_tile_provider *tile, const tile_program *program, const pf_matmul_call *call,
+                      pf_buffer *scratch)
+{
+    const size_t floats = panels_floats(tile, program, call), count = (size_t)packed_matrices(call);
+    const pf_work work = {.groups = {divide_up((size_t)call->n, (size_t)program->panel),
+                                     divide_up((size_t)call->k, PACK_DEPTH), count},
+                          .bytes = 8.0 * (double)floats * (double)count};
+    return pf_launch(program->pack[call->transpose_b], work,
+                     PF_ARGS(pf_arg_buffer(scratch), pf_arg_buffer(call->b), pf_arg_int(call->n), pf_arg_int(call->k),
+                             pf_arg_int(call->ldb), pf_arg_uint((uint32_t)call->b_offset),
+                             pf_arg_uint((uint32_t)call->b_stride), pf_arg_uint((uint32_t)floats),
+                             pf_arg_int(PACK_DEPTH)));
+}
+
+// How a product is cut into groups.
+typedef struct cut {
+    size_t row_blocks, column_blocks;
+    int rows_each, panels_each;
+} cut;
+
+// Whole register tiles, at most MC rows; as many groups as keep all units busy to the end, if the product has them.
+static cut share_out(const pf_tile_provider *tile, const tile_program *program, const pf_matmul_call *call)
+{
+    const size_t m = (size_t)call->m, rows = (size_t)program->shape.rows, units = (size_t)tile->units;
+    const size_t panels = divide_up((size_t)call->n, (size_t)program->panel), wanted = GROUPS_PER_UNIT * units;
+    if (!program->shape.packed)
+        return (cut){divide_up(m, (size_t)program->shape.staged_rows), panels, program->shape.staged_rows, 1};
+    size_t row_blocks = divide_up(m, (size_t)program->shape.staged_rows);
+    if (row_blocks * panels < wanted && row_blocks < divide_up(wanted, panels)) row_blocks = divide_up(wanted, panels);
+    if (row_blocks > units) row_blocks = divide_up(row_blocks, units) * units;
+    const size_t rows_each = divide_up(divide_up(m, row_blocks), rows) * rows;
+    row_blocks = divide_up(m, rows_each);
+    const size_t splits = row_blocks >= wanted ? 1 : divide_up(wanted, row_blocks);
+    const size_t panels_each = splits >= panels ? 1 : divide_up(panels, splits);
+    return (cut){row_blocks, divide_up(panels, panels_each), (int)rows_each, (int)panels_each};
+}
+
+pf_status pf_tile_run(pf_tile_provider *tile, const pf_matmul_call *call, pf_buffer *scratch)
+{
+    const tile_program *program = choose(tile, call);
+    const bool packed = program->shape.packed;
+    if (packed && call->k > 0) PF_TRY(pack(tile, program, call, scratch));
+    const cut groups = share_out(tile, program, call);
+    const size_t panels_stride = call->b_stride ? panels_floats(tile, program, call) : 0;
+    const pf_work work = {.groups = {groups.row_blocks, groups.column_blocks, (size_t)call->batch},
+                          .flops = pf_product_flops(call),
+                          .bytes = pf_product_bytes(call)};
+    return pf_launch(program->multiply[call->transpose_a][call->transpose_b], work,
+                     PF_ARGS(pf_arg_buffer(call->c), pf_arg_buffer(call->pre_activation), pf_arg_buffer(call->a),
+                             pf_arg_buffer(packed ? scratch : call->b), pf_arg_buffer(call->residual),
+                             pf_arg_buffer(call->bias), pf_arg_int(call->m), pf_arg_int(call->n), pf_arg_int(call->k),
+                             pf_arg_int(call->lda), pf_arg_int(call->ldb), pf_arg_int(call->ldc),
+                             pf_arg_uint((uint32_t)call->a_offset), pf_arg_uint(packed ? 0 : (uint32_t)call->b_offset),
+                             pf_arg_uint((uint32_t)call->c_offset), pf_arg_uint((uint32_t)call->a_stride),
+                             pf_arg_uint((uint32_t)(packed ? panels_stride : call->b_stride)),
+                             pf_arg_uint((uint32_t)call->c_stride), pf_arg_float(call->alpha), pf_arg_float(call->beta),
+                             pf_arg_int(pf_activation_code(call)), pf_arg_int(groups.rows_each),
+                             pf_arg_int(groups.panels_each)));
+}
