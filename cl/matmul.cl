@@ -14,6 +14,7 @@
 #include "lib/tile.clh"
 #include "lib/transpose.clh"
 #include "lib/math.clh"
+#include "lib/gelu.clh"
 #include "lib/activation.clh"
 
 #ifndef PACKED

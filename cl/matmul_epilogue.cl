@@ -3,6 +3,7 @@
 // A group does `rows_each` rows in turn; its items share a row's vectors. Each number is read and written once.
 #include "lib/base.clh"
 #include "lib/math.clh"
+#include "lib/gelu.clh"
 #include "lib/activation.clh"
 
 // `has_product` 0: C holds nothing yet. `pre`, if not null, receives what the activation is taken of; `residual` may be
