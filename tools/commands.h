@@ -6,5 +6,6 @@
 #include "tools/options.h"
 
 extern const pf_command pf_command_fasta;
+extern const pf_command pf_command_split;
 
 #endif

@@ -12,6 +12,7 @@
 
 static const pf_command *const commands[] = {
     &pf_command_fasta,
+    &pf_command_split,
     NULL,
 };
 

@@ -46,24 +46,33 @@ void pf_print_error(const char *message)
     print_line("performer: ", message);
 }
 
+static void print_text(const char *prefix, const char *format, va_list arguments)
+{
+    char text[MESSAGE_BYTES];
+    vsnprintf(text, sizeof text, format, arguments);
+    print_line(prefix, text);
+}
+
 void pf_warn(const pf_common *common, const char *format, ...)
 {
-    if (common->quiet) return;
-    char text[MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    if (!common->quiet) print_text("performer: warning: ", format, arguments);
     va_end(arguments);
-    print_line("performer: warning: ", text);
+}
+
+void pf_say(const pf_common *common, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (!common->quiet) print_text("", format, arguments);
+    va_end(arguments);
 }
 
 void pf_tell(const pf_common *common, const char *format, ...)
 {
-    if (!common->verbose || common->quiet) return;
-    char text[MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    if (common->verbose && !common->quiet) print_text("", format, arguments);
     va_end(arguments);
-    print_line("", text);
 }

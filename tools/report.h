@@ -20,9 +20,10 @@ pf_status pf_tool_fail(pf_status status, const char *format, ...) PF_TOOL_PRINTF
 const char *pf_tool_message(void);
 
 // Prints "performer: MESSAGE", "performer: warning: MESSAGE" (not with --quiet), or the text as it
-// is, without a name in front (only with --verbose).
+// is, without a name in front: pf_say not with --quiet, pf_tell only with --verbose.
 void pf_print_error(const char *message);
 void pf_warn(const pf_common *common, const char *format, ...) PF_TOOL_PRINTF(2, 3);
+void pf_say(const pf_common *common, const char *format, ...) PF_TOOL_PRINTF(2, 3);
 void pf_tell(const pf_common *common, const char *format, ...) PF_TOOL_PRINTF(2, 3);
 
 #endif
