@@ -24,4 +24,17 @@ typedef struct pf_layer_norm_forward {
 
 pf_status pf_layer_norm_run(pf_layer_norm *op, const pf_layer_norm_forward *call);
 
+// The gradients, given dy and what the forward pass had.
+//
+//   dx              [N,D]  is overwritten: the gradient of x, plus `add`
+//   add             [N,D]  the gradient that reaches x past the norm; may be dx itself; NULL: none
+//   dweight, dbias  [D]    are added to
+typedef struct pf_layer_norm_backward {
+    pf_buffer *dx, *dweight, *dbias;
+    const pf_buffer *dy, *x, *stat, *weight, *add;
+    int rows; // N
+} pf_layer_norm_backward;
+
+pf_status pf_layer_norm_run_backward(pf_layer_norm *op, const pf_layer_norm_backward *call);
+
 #endif

@@ -1,0 +1,99 @@
+// Cross-entropy on the device. See cross_entropy.h; kernels in cl/cross_entropy.cl.
+#include "ops/cross_entropy.h"
+
+#include "base/memory.h"
+#include "ops/parts.h"
+
+enum { ROWS_EACH = 64 };
+
+// `metrics` of the kernels.
+typedef struct device_metrics {
+    float loss[2], residue_loss[2]; // value = sum of both
+    int32_t targets, hits, residue_targets, residue_hits;
+} device_metrics;
+
+struct pf_cross_entropy {
+    pf_device *device;
+    pf_kernel *forward, *sum, *backward;
+    pf_buffer *part, *total;
+    int alphabet;
+};
+
+pf_status pf_cross_entropy_create(pf_device *device, int alphabet, int residues, pf_cross_entropy **out)
+{
+    const pf_define defines[] = {{"A", alphabet}, {"RESIDUES", residues}};
+    const pf_program_key key = {.file = "cross_entropy", .defines = defines, .n_defines = 2};
+    const size_t part_bytes = (size_t)pf_most_parts(device) * sizeof(device_metrics);
+    pf_status status;
+    void *made = NULL;
+    PF_TRY(pf_alloc(&made, 1, sizeof(pf_cross_entropy), "cross-entropy"));
+    pf_cross_entropy *op = made;
+    op->device = device;
+    op->alphabet = alphabet;
+    PF_TRY_OR(failed, pf_kernel_create(device, &key, "cross_entropy_forward", &op->forward));
+    PF_TRY_OR(failed, pf_kernel_create(device, &key, "cross_entropy_sum", &op->sum));
+    PF_TRY_OR(failed, pf_kernel_create(device, &key, "cross_entropy_backward", &op->backward));
+    PF_TRY_OR(failed, pf_buffer_create(device, part_bytes, "cross-entropy parts", &op->part));
+    PF_TRY_OR(failed, pf_buffer_create(device, sizeof(device_metrics), "metrics", &op->total));
+    PF_TRY_OR(failed, pf_cross_entropy_reset(op));
+    *out = op;
+    return PF_OK;
+failed:
+    pf_cross_entropy_free(op);
+    return status;
+}
+
+void pf_cross_entropy_free(pf_cross_entropy *op)
+{
+    if (!op) return;
+    pf_kernel_free(op->forward);
+    pf_kernel_free(op->sum);
+    pf_kernel_free(op->backward);
+    pf_buffer_free(op->part);
+    pf_buffer_free(op->total);
+    pf_free(op);
+}
+
+pf_status pf_cross_entropy_run(pf_cross_entropy *op, const pf_cross_entropy_forward *call)
+{
+    if (call->rows == 0) return PF_OK;
+    const pf_parts parts = pf_parts_of(op->device, call->rows, ROWS_EACH);
+    const double n = (double)call->rows * op->alphabet;
+    const pf_work work = {.groups = {(size_t)parts.count}, .flops = 20 * n, .bytes = 4 * n};
+    PF_TRY(pf_launch(op->forward, work,
+                     PF_ARGS(pf_arg_buffer(op->part), pf_arg_buffer(call->loss ? call->loss : op->part),
+                             pf_arg_int(call->loss != NULL), pf_arg_buffer(call->logits), pf_arg_buffer(call->target),
+                             pf_arg_int(call->stride), pf_arg_int(call->rows), pf_arg_int(parts.rows_each))));
+    return pf_launch(op->sum, (pf_work){.groups = {1}},
+                     PF_ARGS(pf_arg_buffer(op->total), pf_arg_buffer(op->part), pf_arg_int(parts.count)));
+}
+
+pf_status pf_cross_entropy_run_backward(pf_cross_entropy *op, const pf_cross_entropy_backward *call)
+{
+    const double n = (double)call->rows * op->alphabet;
+    const pf_work work = {.groups = {pf_groups(call->rows, ROWS_EACH)}, .flops = 20 * n, .bytes = 8 * n};
+    return pf_launch(op->backward, work,
+                     PF_ARGS(pf_arg_buffer(call->dlogits), pf_arg_buffer(call->logits), pf_arg_buffer(call->target),
+                             pf_arg_int(call->stride), pf_arg_float(call->scale), pf_arg_int(call->rows),
+                             pf_arg_int(ROWS_EACH)));
+}
+
+pf_status pf_cross_entropy_reset(pf_cross_entropy *op)
+{
+    return pf_buffer_zero(op->total, 0, sizeof(device_metrics));
+}
+
+pf_status pf_cross_entropy_read(const pf_cross_entropy *op, pf_metrics *out)
+{
+    device_metrics got;
+    PF_TRY(pf_buffer_read(op->total, 0, &got, sizeof got));
+    *out = (pf_metrics){
+        .loss = (double)got.loss[0] + (double)got.loss[1],
+        .residue_loss = (double)got.residue_loss[0] + (double)got.residue_loss[1],
+        .targets = got.targets,
+        .hits = got.hits,
+        .residue_targets = got.residue_targets,
+        .residue_hits = got.residue_hits,
+    };
+    return PF_OK;
+}

@@ -1,0 +1,25 @@
+// How the rows of a batch are shared out for the first pass of a sum over rows. The second pass adds
+// the parts up in order (cl/lib/parts.clh): same rows, same device, same bits.
+#ifndef PF_OPS_PARTS_H
+#define PF_OPS_PARTS_H
+
+#include "device/device.h"
+
+typedef struct pf_parts {
+    int count;     // groups of the first pass, at most pf_most_parts
+    int rows_each; // rows of a part, but for the last
+} pf_parts;
+
+// What work buffers are sized for.
+int pf_most_parts(const pf_device *device);
+
+// `rows` in parts of `least` rows or more.
+pf_parts pf_parts_of(const pf_device *device, int rows, int least);
+
+// Groups of the second pass for `columns` columns.
+size_t pf_part_groups(const pf_device *device, int columns);
+
+// ceil(count / each)
+size_t pf_groups(int64_t count, int64_t each);
+
+#endif
