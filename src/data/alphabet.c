@@ -24,3 +24,12 @@ void pf_alphabet_encode(uint8_t *token, const char *letter, size_t length)
 {
     for (size_t i = 0; i < length; i++) token[i] = pf_alphabet_token(letter[i]);
 }
+
+void pf_alphabet_window(int32_t *token, const uint8_t *residue, uint64_t n_residues, uint64_t first,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t at = first + i; // 0: begin, 1 .. n_residues: residues, then end
+        token[i] = at == 0 ? PF_TOKEN_BEGIN : at <= n_residues ? residue[at - 1] : PF_TOKEN_END;
+    }
+}

@@ -27,4 +27,8 @@ char pf_alphabet_letter(int token);
 // token[i] = the token of letter[i]; the letters are a reader's, so every one of them has a token.
 void pf_alphabet_encode(uint8_t *token, const char *letter, size_t length);
 
+// token[0 .. count-1] = tokens first .. first+count-1 of begin, the residues, end.
+void pf_alphabet_window(int32_t *token, const uint8_t *residue, uint64_t n_residues, uint64_t first,
+                        size_t count);
+
 #endif

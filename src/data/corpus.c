@@ -97,10 +97,6 @@ uint64_t pf_corpus_length(const pf_corpus *corpus, size_t sequence)
 
 void pf_corpus_tokens(const pf_corpus *corpus, size_t sequence, uint64_t first, size_t count, int32_t *token)
 {
-    const uint8_t *residue = corpus->residue + corpus->start[sequence];
-    const uint64_t n_residues = corpus->start[sequence + 1] - corpus->start[sequence];
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t at = first + i; // 0: begin, 1 .. n_residues: residues, then end
-        token[i] = at == 0 ? PF_TOKEN_BEGIN : at <= n_residues ? residue[at - 1] : PF_TOKEN_END;
-    }
+    const uint64_t start = corpus->start[sequence];
+    pf_alphabet_window(token, corpus->residue + start, corpus->start[sequence + 1] - start, first, count);
 }

@@ -288,10 +288,12 @@ static pf_status take_sequence_piece(pf_fasta_parser *parser, bool *done)
         break;
     default:
         if (parser->pending_stops) PF_TRY(place_stops(parser));
+        PF_TRY(check_length(parser, parser->sequence.length + 1));
+        const uint64_t room = parser->most_residues - parser->sequence.length;
+        if (count > room) count = (size_t)room;
         PF_TRY(pf_grow((void **)&parser->sequence.data, &parser->sequence.capacity,
                        parser->sequence.length + count + 1, 1, "sequence"));
         n = take_residues(parser, bytes, count);
-        PF_TRY(check_length(parser, parser->sequence.length));
     }
     pf_fasta_input_skip(parser->input, n);
     return PF_OK;
