@@ -7,5 +7,6 @@
 
 extern const pf_command pf_command_fasta;
 extern const pf_command pf_command_split;
+extern const pf_command pf_command_train;
 
 #endif

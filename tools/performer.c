@@ -13,6 +13,7 @@
 static const pf_command *const commands[] = {
     &pf_command_fasta,
     &pf_command_split,
+    &pf_command_train,
     NULL,
 };
 

@@ -8,7 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PF_NO_TARGET = -1 };
+enum {
+    PF_NO_TARGET = -1,
+    PF_RESIDUE_TOKENS = 25, // tokens 0 .. 24 are residues, the others begin, end, pad and mask
+};
 
 typedef struct pf_batch {
     int32_t n_sequences;     // B

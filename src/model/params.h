@@ -18,7 +18,7 @@
 #include "base/status.h"
 #include "performer/config.h"
 
-enum { PF_TENSOR_ALIGNMENT = 64, PF_PARAMETER_NAME = 48 };
+enum { PF_TENSOR_ALIGNMENT = 256, PF_PARAMETER_NAME = 48 };
 
 #define PF_ABSENT SIZE_MAX // offset of a tensor that this model does not have
 

@@ -1,0 +1,312 @@
+// A training run: opening, with everything checked before anything is written, and closing.
+// See performer/train.h.
+#include "api/training.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "model/files.h"
+#include "model/init.h"
+
+pf_status pf_training_warn(pf_training *t, const char *text)
+{
+    void *warnings = t->warnings;
+    PF_TRY(pf_grow(&warnings, &t->warnings_capacity, t->n_warnings + 1, sizeof *t->warnings, "warnings"));
+    t->warnings = warnings;
+    PF_TRY(pf_text_add(&t->warnings[t->n_warnings], "%s", text));
+    t->n_warnings++;
+    return PF_OK;
+}
+
+static pf_status load_corpus(pf_training *t, char **files, size_t count, pf_corpus **out)
+{
+    PF_TRY(pf_corpus_load((const char *const *)files, count, out));
+    for (size_t i = 0; i < (*out)->n_warnings; i++) PF_TRY(pf_training_warn(t, (*out)->warnings[i].data));
+    PF_CHECK((*out)->n_sequences > 0, PF_ERROR_INPUT, "%s: no sequences", files[0]);
+    return PF_OK;
+}
+
+static pf_status copy_names(const char *const *from, int count, char ***to, size_t *n)
+{
+    void *list = NULL;
+    PF_TRY(pf_alloc(&list, (size_t)count, sizeof(char *), "file names"));
+    *to = list;
+    for (int i = 0; i < count; i++, ++*n) PF_TRY(pf_copy_text(&(*to)[i], from[i]));
+    return PF_OK;
+}
+
+static void drop_names(char ***list, size_t *n)
+{
+    for (size_t i = 0; i < *n; i++) pf_free((*list)[i]);
+    pf_free(*list);
+    *list = NULL;
+    *n = 0;
+}
+
+// The files of the command line win over those that the checkpoint remembers; their content must be
+// the same.
+static pf_status choose_files(pf_training *t, const pf_training_options *o)
+{
+    if (o->n_train_files > 0) {
+        drop_names(&t->state.train_files, &t->state.n_train_files);
+        PF_TRY(copy_names(o->train_files, o->n_train_files, &t->state.train_files, &t->state.n_train_files));
+    }
+    if (o->n_valid_files > 0) {
+        drop_names(&t->state.valid_files, &t->state.n_valid_files);
+        PF_TRY(copy_names(o->valid_files, o->n_valid_files, &t->state.valid_files, &t->state.n_valid_files));
+    }
+    PF_CHECK(t->state.n_train_files > 0, PF_ERROR_USAGE, "which sequences? give --train FASTA...");
+    return PF_OK;
+}
+
+static pf_status check_same(const pf_training *t, const char *what, const char *before, const char *now)
+{
+    PF_CHECK(!t->checkpoint || strcmp(before, now) == 0, PF_ERROR_USAGE,
+             "the %s sequences are not those that the run in %s was started with; give the same files, or start a new run",
+             what, t->run);
+    return PF_OK;
+}
+
+static pf_status load_data(pf_training *t, const pf_training_options *o)
+{
+    PF_TRY(choose_files(t, o));
+    PF_TRY(load_corpus(t, t->state.train_files, t->state.n_train_files, &t->train));
+    PF_TRY(check_same(t, "training", t->state.train_data, t->train->fingerprint));
+    memcpy(t->state.train_data, t->train->fingerprint, sizeof t->state.train_data);
+    if (t->state.n_valid_files == 0) return check_same(t, "validation", t->state.valid_data, "");
+    PF_TRY(load_corpus(t, t->state.valid_files, t->state.n_valid_files, &t->valid));
+    PF_TRY(check_same(t, "validation", t->state.valid_data, t->valid->fingerprint));
+    memcpy(t->state.valid_data, t->valid->fingerprint, sizeof t->state.valid_data);
+    return PF_OK;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+pf_model_limits pf_training_limits(const pf_training *t)
+{
+    // Training sees windows of max_length tokens, evaluation whole sequences up to what the model takes.
+    const uint64_t most = (uint64_t)t->config.max_position_embeddings;
+    uint64_t length = t->config.train.packing == PF_PACKING_CONCAT ? (uint64_t)t->config.train.max_length
+                                                                   : smaller((uint64_t)t->config.train.max_length, t->train->longest + 2);
+    if (t->valid && smaller(most, t->valid->longest + 2) > length) length = smaller(most, t->valid->longest + 2);
+    const uint64_t micro = (uint64_t)t->config.train.micro_batch_tokens, rows = micro > length ? micro : length;
+    return (pf_model_limits){
+        .max_rows = (int32_t)rows,
+        .max_sequences = pf_most_sequences((int32_t)rows),
+        .max_length = (int32_t)length,
+        .training = true,
+    };
+}
+
+static pf_status create_loaders(pf_training *t, const pf_model_limits *limits)
+{
+    const struct pf_train_config *c = &t->config.train;
+    const pf_loader_options loader = {
+        .is_causal = t->config.objective == PF_OBJECTIVE_CLM,
+        .shuffle = c->shuffle,
+        .crop_random = c->crop == PF_CROP_RANDOM,
+        .concat = c->packing == PF_PACKING_CONCAT,
+        .prefetch = true,
+        .max_length = (uint64_t)c->max_length,
+        .batch_tokens = (uint64_t)c->batch_tokens,
+        .micro_batch_tokens = (uint64_t)c->micro_batch_tokens,
+        .micro_batch_sequences = (uint64_t)limits->max_sequences,
+        .seed = (uint64_t)c->seed,
+        .shuffle_seed = (uint64_t)c->shuffle_seed,
+        .masking = {c->masking.fraction, c->masking.mask, c->masking.random, c->masking.keep},
+    };
+    PF_TRY(pf_loader_create(t->train, &loader, &t->loader));
+    pf_loader_seek(t->loader, (uint64_t)t->state.step + 1, t->state.cursor);
+    if (!t->valid) return PF_OK;
+    const pf_evaluation_options evaluation = {
+        .is_causal = loader.is_causal,
+        .max_length = (uint64_t)t->config.max_position_embeddings,
+        .most_rows = (uint64_t)limits->max_rows,
+        .most_sequences = (uint64_t)limits->max_sequences,
+        .seed = (uint64_t)c->seed,
+    };
+    return pf_evaluation_create(t->valid, &evaluation, &t->evaluation);
+}
+
+// Values to start from: the checkpoint's, the given model's, or fresh ones.
+static pf_status load_weights(pf_training *t)
+{
+    if (!t->checkpoint && !t->init) {
+        PF_TRY(pf_model_arrays_create(&t->config, &t->host));
+        return pf_init_parameters(&t->config, t->host->parameters, (uint64_t)t->config.train.seed, t->host->trained,
+                                  t->host->projections);
+    }
+    char *directory = NULL;
+    pf_status status = pf_model_resolve(t->checkpoint ? t->checkpoint : t->init, &directory, NULL);
+    if (status == PF_OK) status = pf_model_load(directory, &t->host);
+    pf_free(directory);
+    PF_TRY(status);
+    PF_CHECK(t->host->n_not_finite == 0, PF_ERROR_INPUT, "%s: tensor %s holds numbers that are not finite",
+             t->checkpoint ? t->checkpoint : t->init, t->host->not_finite->name);
+    const char *key = pf_config_difference(&t->host->config, &t->config, PF_CONFIG_MODEL_KEYS, true);
+    PF_CHECK(!key, PF_ERROR_USAGE, "%s differs from the model to start from; only keys that leave its tensors as they "
+             "are can be set", key);
+    t->host->config = t->config;
+    return PF_OK;
+}
+
+static pf_status load_tensors(pf_training *t)
+{
+    void *memory = NULL;
+    PF_TRY(load_weights(t));
+    const size_t count = t->host->parameters->trained_size;
+    PF_TRY(pf_alloc(&memory, count, sizeof(float), "moments"));
+    t->m = memory;
+    PF_TRY(pf_alloc(&memory, count, sizeof(float), "moments"));
+    t->v = memory;
+    PF_TRY(pf_alloc(&memory, pf_projection_scratch(pf_config_head_size(&t->config)), sizeof(double), "projections"));
+    t->draw_scratch = memory;
+    return t->checkpoint ? pf_checkpoint_read_moments(t->checkpoint, t->host->parameters, t->m, t->v) : PF_OK;
+}
+
+static void fill_plan(pf_training *t)
+{
+    const pf_plan *p = pf_model_plan(t->model);
+    t->plan = (pf_memory_plan){
+        .weights_bytes = p->parameters + p->projections,
+        .gradient_bytes = p->gradients,
+        .optimizer_bytes = p->moments,
+        .activation_bytes = pf_plan_activation_bytes(p, false),
+        .scratch_bytes = p->scratch + p->matmul,
+        .total_bytes = pf_plan_total_bytes(p, false),
+        .parameters = (int64_t)t->host->parameters->n_trained,
+    };
+}
+
+static pf_status create_model(pf_training *t)
+{
+    const pf_model_limits limits = pf_training_limits(t);
+    PF_TRY(create_loaders(t, &limits));
+    PF_TRY(load_tensors(t));
+    PF_TRY(pf_model_create(t->device, &t->config, &limits, &t->model));
+    PF_TRY(pf_trainer_create(t->model, &t->trainer));
+    PF_TRY(pf_model_upload(t->model, t->host->trained, t->host->projections));
+    if (t->checkpoint) PF_TRY(pf_trainer_upload(t->trainer, t->m, t->v));
+    fill_plan(t);
+    return PF_OK;
+}
+
+static pf_status remember_device(pf_training *t)
+{
+    const pf_device_info *info = pf_device_describe(t->device);
+    if (t->checkpoint && (strcmp(t->state.device, info->name) != 0 || strcmp(t->state.driver, info->driver) != 0))
+        PF_TRY(pf_training_warn(t, "the run was started on another device or driver: going on is right, but not to the last bit"));
+    snprintf(t->state.device, sizeof t->state.device, "%s", info->name);
+    snprintf(t->state.driver, sizeof t->state.driver, "%s", info->driver);
+    return PF_OK;
+}
+
+static pf_status write_run(pf_training *t)
+{
+    char *path = NULL, *text = NULL;
+    pf_status status;
+    PF_TRY(pf_make_directory(t->run));
+    PF_TRY_OR(done, pf_config_write(&t->config, PF_CONFIG_ALL_KEYS, &text));
+    PF_TRY_OR(done, pf_join_path(&path, t->run, "config.json"));
+    PF_TRY_OR(done, pf_write_file(path, text, strlen(text), NULL));
+    PF_TRY_OR(done, pf_training_open_metrics(t));
+done:
+    pf_release(text);
+    pf_free(path);
+    return status;
+}
+
+static pf_status prepare(pf_training *t, const pf_training_options *o)
+{
+    PF_TRY(pf_training_configure(t, o));
+    if (t->checkpoint) PF_TRY(pf_checkpoint_read_state(t->checkpoint, &t->state));
+    PF_TRY(load_data(t, o));
+    PF_TRY(create_model(t));
+    return remember_device(t);
+}
+
+static pf_status create(pf_device *device, const pf_training_options *options, pf_training **out)
+{
+    void *memory = NULL;
+    PF_TRY(pf_alloc(&memory, 1, sizeof(pf_training), "training"));
+    pf_training *t = memory;
+    t->device = device;
+    t->stop = options->stop;
+    const pf_status status = prepare(t, options);
+    if (status == PF_OK) *out = t;
+    else pf_training_close(t);
+    return status;
+}
+
+pf_status pf_training_open(pf_device *device, const pf_training_options *options, pf_training **out)
+{
+    pf_training *t = NULL;
+    PF_TRY(create(device, options, &t));
+    const pf_status status = write_run(t);
+    if (status != PF_OK) {
+        pf_training_close(t);
+        return status;
+    }
+    t->is_saved = t->checkpoint != NULL;
+    t->started_s = t->clock_s = pf_monotonic_s();
+    *out = t;
+    return PF_OK;
+}
+
+pf_status pf_training_dry_run(pf_device *device, const pf_training_options *options, char **config, pf_memory_plan *plan)
+{
+    pf_training *t = NULL;
+    PF_TRY(create(device, options, &t));
+    const pf_status status = pf_config_write(&t->config, PF_CONFIG_ALL_KEYS, config);
+    *plan = t->plan;
+    pf_training_close(t);
+    return status;
+}
+
+void pf_training_close(pf_training *t)
+{
+    if (!t) return;
+    if (t->metrics) fclose(t->metrics);
+    pf_trainer_free(t->trainer);
+    pf_model_free(t->model);
+    pf_evaluation_free(t->evaluation);
+    pf_loader_free(t->loader);
+    pf_corpus_free(t->train);
+    pf_corpus_free(t->valid);
+    pf_model_arrays_free(t->host);
+    pf_free(t->m);
+    pf_free(t->v);
+    pf_training_state_free(&t->state);
+    for (size_t i = 0; i < t->n_warnings; i++) pf_text_free(&t->warnings[i]);
+    pf_free(t->warnings);
+    pf_free(t->draw_scratch);
+    pf_free(t->checkpoint);
+    pf_free(t->init);
+    pf_free(t->run);
+    pf_free(t);
+}
+
+const struct pf_config *pf_training_config(const pf_training *t)
+{
+    return &t->config;
+}
+
+const pf_memory_plan *pf_training_plan(const pf_training *t)
+{
+    return &t->plan;
+}
+
+int64_t pf_training_steps_done(const pf_training *t)
+{
+    return t->state.step;
+}
+
+const char *pf_training_warning(const pf_training *t, int i)
+{
+    return i >= 0 && (size_t)i < t->n_warnings ? t->warnings[i].data : NULL;
+}

@@ -1,0 +1,64 @@
+// What the files of a training run share. For src/api/training*.c only.
+#ifndef PF_API_TRAINING_H
+#define PF_API_TRAINING_H
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "data/corpus.h"
+#include "data/evaluation.h"
+#include "data/loader.h"
+#include "model/performer.h"
+#include "performer/train.h"
+#include "train/checkpoint.h"
+#include "train/trainer.h"
+
+struct pf_training {
+    pf_device *device;
+    struct pf_config config;
+    char *run, *init;
+    bool resume;                     // the run was there already
+    char *checkpoint;                // to resume from; NULL: a fresh start
+    pf_training_state state;
+    pf_model_arrays *host;           // staging for checkpoints, initial values
+    float *m, *v;                    // the same for the optimiser's moments
+    pf_corpus *train, *valid;        // valid NULL: none
+    pf_loader *loader;
+    pf_evaluation *evaluation;
+    pf_model *model;
+    pf_trainer *trainer;
+    pf_memory_plan plan;
+    double *draw_scratch;            // for redrawing projections
+    FILE *metrics;
+    bool is_saved;                   // the state as it is stands in a checkpoint
+    double started_s, clock_s;       // monotonic: of this process's training; earlier seconds in state.seconds
+    const volatile sig_atomic_t *stop;
+    pf_text *warnings;
+    size_t n_warnings, warnings_capacity;
+};
+
+// The configuration from preset or file, init, resumed run and settings, in this order; and which checkpoint to go on
+// from. Fills config, checkpoint, resume.
+pf_status pf_training_configure(pf_training *t, const pf_training_options *options);
+
+pf_status pf_training_warn(pf_training *t, const char *text);
+
+// Seconds on a clock that only goes forward.
+double pf_monotonic_s(void);
+
+// metrics.jsonl: opened for appending, with lines past `step` cut off.
+pf_status pf_training_open_metrics(pf_training *t);
+pf_status pf_training_log_step(pf_training *t, const pf_training_report *report);
+pf_status pf_training_log_evaluation(pf_training *t, const pf_training_report *report);
+pf_status pf_training_sync_metrics(pf_training *t);
+
+// Writes a checkpoint of the state as it is, unless that was done.
+pf_status pf_training_save(pf_training *t);
+
+// Loss and metrics over all of the validation data.
+pf_status pf_training_evaluate(pf_training *t, pf_training_report *report);
+
+// Model limits for this configuration and data.
+pf_model_limits pf_training_limits(const pf_training *t);
+
+#endif

@@ -1,0 +1,75 @@
+// metrics.jsonl of a run: a line per step and evaluation, each step once. See training.h.
+#include "api/training.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+
+enum { LINE_BYTES = 4096 };
+
+static pf_status fail_io(const char *path)
+{
+    return pf_fail(PF_ERROR_FAILED, "%s: %s", path, strerror(errno));
+}
+
+// Bytes of the lines that belong to steps up to `step`. Every line begins with {"step": N.
+static long lines_until(FILE *file, int64_t step)
+{
+    char line[LINE_BYTES];
+    long end = 0;
+    while (fgets(line, sizeof line, file)) {
+        long long number = 0;
+        const size_t length = strlen(line);
+        if (line[length - 1] != '\n' || sscanf(line, "{\"step\": %lld", &number) != 1 || number > step) break;
+        end += (long)length;
+    }
+    return end;
+}
+
+pf_status pf_training_open_metrics(pf_training *t)
+{
+    char *path = NULL;
+    pf_status status = PF_OK;
+    PF_TRY(pf_join_path(&path, t->run, "metrics.jsonl"));
+    FILE *file = fopen(path, "r+");
+    if (!file && errno == ENOENT) file = fopen(path, "w+");
+    if (!file) {
+        status = fail_io(path);
+    } else {
+        const long end = lines_until(file, t->state.step);
+        if (ftruncate(fileno(file), end) != 0 || fseek(file, end, SEEK_SET) != 0) status = fail_io(path);
+    }
+    if (status == PF_OK) t->metrics = file;
+    else if (file) fclose(file);
+    pf_free(path);
+    return status;
+}
+
+pf_status pf_training_log_step(pf_training *t, const pf_training_report *r)
+{
+    // 17 digits give the same bits back. A non-finite number never gets here.
+    const int n = fprintf(t->metrics,
+                          "{\"step\": %lld, \"loss\": %.17g, \"tokens\": %lld, \"learning_rate\": %.17g, "
+                          "\"grad_norm\": %.17g, \"tokens_per_s\": %.6g, \"time\": %.6f}\n",
+                          (long long)r->step, r->loss, (long long)r->tokens, r->learning_rate, r->grad_norm,
+                          r->tokens_per_s, r->time_s);
+    return n > 0 && fflush(t->metrics) == 0 ? PF_OK : fail_io("metrics.jsonl");
+}
+
+pf_status pf_training_log_evaluation(pf_training *t, const pf_training_report *r)
+{
+    const int n = fprintf(t->metrics,
+                          "{\"step\": %lld, \"valid_loss\": %.17g, \"valid_perplexity\": %.17g, "
+                          "\"valid_accuracy\": %.17g}\n",
+                          (long long)r->step, r->valid_loss, r->valid_perplexity, r->valid_accuracy);
+    return n > 0 && fflush(t->metrics) == 0 ? PF_OK : fail_io("metrics.jsonl");
+}
+
+pf_status pf_training_sync_metrics(pf_training *t)
+{
+    return fflush(t->metrics) == 0 && fsync(fileno(t->metrics)) == 0 ? PF_OK : fail_io("metrics.jsonl");
+}

@@ -1,0 +1,63 @@
+// A linear layer on the device. See linear.h.
+#include "model/linear.h"
+
+static pf_matmul_call forward_call(const pf_linear *l, int rows)
+{
+    return (pf_matmul_call){.m = rows, .n = l->out, .k = l->in, .transpose_b = true, .alpha = 1};
+}
+
+static pf_matmul_call input_call(const pf_linear *l, int rows)
+{
+    return (pf_matmul_call){.m = rows, .n = l->in, .k = l->out, .alpha = 1};
+}
+
+static pf_matmul_call weights_call(const pf_linear *l, int rows)
+{
+    return (pf_matmul_call){.m = l->out, .n = l->in, .k = rows, .transpose_a = true, .alpha = 1, .beta = 1};
+}
+
+pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffer *y, const pf_buffer *x,
+                            const pf_buffer *residual, int rows)
+{
+    pf_matmul_call call = forward_call(linear, rows);
+    call.c = y, call.a = x, call.b = linear->weight;
+    call.bias = linear->bias;
+    call.residual = residual;
+    call.beta = residual ? 1.0f : 0.0f;
+    return pf_matmul_run(matmul, &call);
+}
+
+pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, pf_buffer *dx, const pf_buffer *dy,
+                                   int rows)
+{
+    pf_matmul_call call = input_call(linear, rows);
+    call.c = dx, call.a = dy, call.b = linear->weight;
+    return pf_matmul_run(matmul, &call);
+}
+
+pf_status pf_linear_backward_weights(pf_matmul *matmul, pf_column_sum *sums, const pf_linear *linear,
+                                     const pf_buffer *dy, const pf_buffer *x, int rows)
+{
+    pf_matmul_call call = weights_call(linear, rows);
+    call.c = linear->d_weight, call.a = dy, call.b = x;
+    PF_TRY(pf_matmul_run(matmul, &call));
+    if (!linear->bias) return PF_OK;
+    return pf_column_sum_run(sums, &(pf_column_sum_call){
+                                       .out = linear->d_bias,
+                                       .x = {dy, linear->out, 0},
+                                       .rows = rows,
+                                       .columns = linear->out,
+                                   });
+}
+
+pf_status pf_linear_scratch_bytes(const pf_matmul *matmul, const pf_linear *sizes, int rows, bool training,
+                                  size_t *bytes)
+{
+    const pf_matmul_call calls[] = {forward_call(sizes, rows), input_call(sizes, rows), weights_call(sizes, rows)};
+    for (int i = 0; i < (training ? 3 : 1); i++) {
+        size_t needed = 0;
+        PF_TRY(pf_matmul_scratch_bytes(matmul, &calls[i], &needed));
+        if (needed > *bytes) *bytes = needed;
+    }
+    return PF_OK;
+}

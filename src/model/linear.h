@@ -1,0 +1,31 @@
+// A linear layer y = x W^T + b and its gradients, over the rows of a batch.
+#ifndef PF_MODEL_LINEAR_H
+#define PF_MODEL_LINEAR_H
+
+#include "ops/column_sum.h"
+#include "ops/matmul/matmul.h"
+
+// Views of one layer's tensors; who made the views owns them.
+typedef struct pf_linear {
+    pf_buffer *weight, *d_weight; // [out,in]; the gradient only when training
+    pf_buffer *bias, *d_bias;     // [out]; NULL: none
+    int in, out;
+} pf_linear;
+
+// y [N,out] = x [N,in] W^T + b, plus `residual` [N,out] if it is given.
+pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffer *y, const pf_buffer *x,
+                            const pf_buffer *residual, int rows);
+
+// dx [N,in] = dy [N,out] W
+pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, pf_buffer *dx, const pf_buffer *dy,
+                                   int rows);
+
+// d_weight += dy^T x, d_bias += sum of dy's rows
+pf_status pf_linear_backward_weights(pf_matmul *matmul, pf_column_sum *sums, const pf_linear *linear,
+                                     const pf_buffer *dy, const pf_buffer *x, int rows);
+
+// Scratch of all three for up to `rows` rows (backward only when training).
+pf_status pf_linear_scratch_bytes(const pf_matmul *matmul, const pf_linear *sizes, int rows, bool training,
+                                  size_t *bytes);
+
+#endif

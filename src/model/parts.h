@@ -1,0 +1,125 @@
+// What the files of this folder share: the model's weights, activations and operations as views.
+// For src/model/*.c only; everybody else sees performer.h.
+#ifndef PF_MODEL_PARTS_H
+#define PF_MODEL_PARTS_H
+
+#include "model/linear.h"
+#include "model/params.h"
+#include "model/performer.h"
+#include "ops/activation.h"
+#include "ops/cross_entropy.h"
+#include "ops/embedding.h"
+#include "ops/favor.h"
+#include "ops/layer_norm.h"
+#include "ops/residual.h"
+#include "ops/rotary.h"
+#include "ops/softmax_attention.h"
+
+// A layer norm's weight and bias [D] and their gradients.
+typedef struct pf_norm_weights {
+    pf_buffer *weight, *bias, *d_weight, *d_bias;
+} pf_norm_weights;
+
+typedef struct pf_layer_weights {
+    pf_norm_weights attention_norm, feed_forward_norm;
+    pf_linear qkv, output, up, down; // qkv: query, key and value as one [3D,D]
+    pf_buffer *projection;           // W [M,E]; NULL: none
+} pf_layer_weights;
+
+typedef struct pf_weights {
+    pf_buffer *parameters, *gradients, *projections; // the arenas; all below are views into them
+    pf_buffer *token, *d_token;                      // [A,D]
+    pf_buffer *position, *d_position;                // [Lmax,D], learned; sinusoidal: the fixed table, no gradient
+    pf_layer_weights *layers;
+    pf_norm_weights norm;
+    pf_linear head;
+    pf_buffer *sinusoids;                            // the fixed table, if positions are sinusoidal
+    pf_buffer **views; // all views, for freeing
+    size_t n_views, views_capacity;
+} pf_weights;
+
+pf_status pf_weights_create(pf_device *device, const struct pf_config *config, const pf_parameters *params,
+                            const pf_plan *plan, pf_weights *out);
+void pf_weights_free(pf_weights *weights);
+
+// What the forward pass of a layer leaves for the backward pass. Without training all layers share
+// one of these, but for `state` with carry.
+typedef struct pf_layer_kept {
+    pf_buffer *x, *x_middle;             // the stream before attention and before the feed-forward [N,D]
+    pf_buffer *stat, *stat_middle;       // [N,2]
+    pf_buffer *qkv, *attended, *hidden;  // [N,3D], o [N,D], u [N,F]
+    pf_buffer *normalizer, *log_sum;     // FAVOR's R; exact attention's log of its denominator
+    pf_buffer *state;                    // FAVOR's sums
+    pf_buffer *cache;                    // with carry: keys and values of exact attention [B*Lmax,2D]
+} pf_layer_kept;
+
+// The rows of a batch on the device, and where they belong.
+typedef struct pf_input {
+    pf_buffer *token, *target; // int [N]
+    pf_buffer *place;          // pf_place [N]
+    pf_place *host_places;
+    int32_t *lengths;          // [B]
+    pf_sequences *sequences;
+    pf_buffer *keys;           // with carry: pf_key_range [B]
+    pf_key_range *host_keys;
+    int32_t n_rows, n_sequences;
+} pf_input;
+
+struct pf_model {
+    pf_device *device;
+    struct pf_config config;
+    pf_model_limits limits;
+    pf_plan plan;
+    pf_parameters *params;
+    pf_weights weights;
+    pf_input input;
+    pf_layer_kept *kept;   // [layers]; see pf_layer_kept
+    int n_kept;
+    pf_buffer *x_last;     // the stream after the last layer [N,D]
+    pf_buffer *stat_last;
+    pf_buffer *normed, *activated, *logits, *row_losses, *scratch;
+    pf_buffer *d_stream, *d_branch, *d_qkv, *d_hidden, *delta;
+    pf_buffer **captured;  // [limits.n_captured]
+    // operations
+    pf_matmul *matmul;
+    pf_column_sum *column_sum;
+    pf_embedding *embedding;
+    pf_layer_norm *layer_norm;
+    pf_activate *activation;
+    pf_residual *residual;
+    pf_rotary *rotary;
+    pf_favor *favor;                    // heads local_heads .. H-1 of layers of type favor
+    pf_softmax_attention *exact, *local; // all heads of layers of type softmax; the first local_heads, windowed
+    pf_cross_entropy *cross_entropy;
+    pf_pass pass;                       // of the last forward
+};
+
+// ---- attention.c: heads of one layer, from q, k, v to o and back ----
+
+pf_status pf_attention_create(pf_model *model);
+void pf_attention_free(pf_model *model);
+pf_status pf_attention_forward(pf_model *model, int layer);
+// From the gradient of o, in `normed`, to d_qkv.
+pf_status pf_attention_backward(pf_model *model, int layer);
+pf_favor_config pf_favor_config_of(const struct pf_config *config, bool trains);
+pf_softmax_attention_config pf_exact_config_of(const struct pf_config *config, bool is_local, bool trains);
+bool pf_model_has_type(const struct pf_config *config, pf_attention_type type);
+
+// ---- layer.c: one layer; the stream goes from kept.x to the next layer's ----
+
+pf_status pf_layer_forward(pf_model *model, int layer);
+pf_status pf_layer_backward(pf_model *model, int layer);
+pf_layer_kept *pf_kept(pf_model *model, int layer);
+pf_buffer *pf_stream_after(pf_model *model, int layer);
+
+// Dropout of a site in this pass, in *storage, or NULL. Sites: 0 the embedding sum, then three a layer.
+enum { PF_SITE_ATTENTION = 1, PF_SITE_HIDDEN = 2, PF_SITE_FEED_FORWARD = 3 };
+const pf_dropout *pf_dropout_of(const pf_model *model, int layer, int site, pf_dropout *storage);
+
+// ---- input.c ----
+
+pf_status pf_input_create(pf_device *device, const pf_model_limits *limits, pf_input *out);
+void pf_input_free(pf_input *input);
+pf_status pf_input_upload(pf_input *input, const pf_model_limits *limits, const pf_batch *batch, const pf_pass *pass);
+
+#endif

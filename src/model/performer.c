@@ -1,0 +1,243 @@
+// A Performer on a device: creation, and the passes from a batch to logits and back to gradients.
+// See performer.h.
+#include "model/parts.h"
+
+#include "base/memory.h"
+
+static pf_status buffer(pf_model *m, size_t bytes, const char *name, pf_buffer **out)
+{
+    return bytes ? pf_buffer_create(m->device, bytes, name, out) : PF_OK;
+}
+
+static pf_status create_kept(pf_model *m)
+{
+    const pf_plan *p = &m->plan;
+    const int n_layers = m->config.num_hidden_layers;
+    void *memory = NULL;
+    PF_TRY(pf_alloc(&memory, (size_t)n_layers, sizeof(pf_layer_kept), "layers"));
+    m->kept = memory;
+    for (int l = 0; l < n_layers; l++) {
+        pf_layer_kept *k = &m->kept[l];
+        if (l < p->n_kept || m->limits.carry) {
+            PF_TRY(buffer(m, p->state, "attention state", &k->state));
+            PF_TRY(buffer(m, p->cache, "cached keys", &k->cache));
+        }
+        if (l >= p->n_kept) continue;
+        PF_TRY(buffer(m, p->stream, "residual stream", &k->x));
+        PF_TRY(buffer(m, p->stream, "residual stream", &k->x_middle));
+        PF_TRY(buffer(m, p->stat, "norm statistics", &k->stat));
+        PF_TRY(buffer(m, p->stat, "norm statistics", &k->stat_middle));
+        PF_TRY(buffer(m, p->qkv, "queries, keys, values", &k->qkv));
+        PF_TRY(buffer(m, p->attended, "attention output", &k->attended));
+        PF_TRY(buffer(m, p->hidden, "hidden units", &k->hidden));
+        PF_TRY(buffer(m, p->normalizer, "attention normalizer", &k->normalizer));
+        PF_TRY(buffer(m, p->log_sum, "attention normalizer", &k->log_sum));
+    }
+    return PF_OK;
+}
+
+static pf_status create_buffers(pf_model *m)
+{
+    const pf_plan *p = &m->plan;
+    PF_TRY(create_kept(m));
+    PF_TRY(buffer(m, m->limits.training ? p->stream : 0, "residual stream", &m->x_last));
+    PF_TRY(buffer(m, p->stat, "norm statistics", &m->stat_last));
+    PF_TRY(buffer(m, p->normed, "normalised stream", &m->normed));
+    PF_TRY(buffer(m, p->activated, "activations", &m->activated));
+    PF_TRY(buffer(m, p->logits, "logits", &m->logits));
+    PF_TRY(buffer(m, p->row_losses, "losses of rows", &m->row_losses));
+    PF_TRY(buffer(m, p->scratch, "attention scratch", &m->scratch));
+    PF_TRY(buffer(m, p->d_stream, "gradient of the stream", &m->d_stream));
+    PF_TRY(buffer(m, p->d_branch, "gradient of a branch", &m->d_branch));
+    PF_TRY(buffer(m, p->d_qkv, "gradient of q, k, v", &m->d_qkv));
+    PF_TRY(buffer(m, p->d_hidden, "gradient of hidden units", &m->d_hidden));
+    PF_TRY(buffer(m, m->limits.training ? p->log_sum : 0, "attention scratch", &m->delta));
+    if (m->limits.n_captured == 0) return PF_OK;
+    void *memory = NULL;
+    PF_TRY(pf_alloc(&memory, (size_t)m->limits.n_captured, sizeof(pf_buffer *), "captured layers"));
+    m->captured = memory;
+    for (int i = 0; i < m->limits.n_captured; i++) PF_TRY(buffer(m, p->stream, "captured layer", &m->captured[i]));
+    return PF_OK;
+}
+
+static pf_status create_operations(pf_model *m)
+{
+    const struct pf_config *c = &m->config;
+    const int D = c->hidden_size, F = c->intermediate_size, A = c->vocab_size;
+    const bool dropout = m->limits.training && c->hidden_dropout > 0;
+    if (m->limits.training) PF_TRY(pf_column_sum_create(m->device, F > 3 * D ? F : 3 * D, &m->column_sum));
+    PF_TRY(pf_embedding_create(m->device, A, D, dropout, &m->embedding));
+    PF_TRY(pf_layer_norm_create(m->device, D, &m->layer_norm));
+    PF_TRY(pf_activate_create(m->device, c->hidden_act, F, dropout, &m->activation));
+    if (dropout) PF_TRY(pf_residual_create(m->device, D, true, &m->residual));
+    if (c->position_embedding_type == PF_POSITION_ROTARY)
+        PF_TRY(pf_rotary_create(m->device, pf_config_head_size(c), m->limits.max_length, &m->rotary));
+    PF_TRY(pf_cross_entropy_create(m->device, A, PF_RESIDUE_TOKENS, &m->cross_entropy));
+    return pf_attention_create(m);
+}
+
+static pf_status create_all(pf_model *m)
+{
+    PF_TRY(pf_parameters_create(&m->config, &m->params));
+    PF_TRY(pf_matmul_create(m->device, m->config.compute.matmul, &m->matmul));
+    PF_TRY(pf_plan_make(&m->config, &m->limits, m->params, m->matmul, &m->plan));
+    PF_TRY(pf_weights_create(m->device, &m->config, m->params, &m->plan, &m->weights));
+    PF_TRY(pf_matmul_reserve(m->matmul, m->plan.matmul));
+    PF_TRY(pf_input_create(m->device, &m->limits, &m->input));
+    PF_TRY(create_buffers(m));
+    return create_operations(m);
+}
+
+pf_status pf_model_create(pf_device *device, const struct pf_config *config, const pf_model_limits *limits,
+                          pf_model **out)
+{
+    void *memory = NULL;
+    PF_CHECK(!limits->carry || (config->objective == PF_OBJECTIVE_CLM && !limits->training), PF_ERROR_USAGE,
+             "only causal models (objective clm) carry a state from token to token");
+    PF_TRY(pf_alloc(&memory, 1, sizeof(pf_model), "model"));
+    pf_model *m = memory;
+    m->device = device;
+    m->config = *config;
+    m->limits = *limits;
+    const pf_status status = create_all(m);
+    if (status != PF_OK) {
+        pf_model_free(m);
+        return status;
+    }
+    *out = m;
+    return PF_OK;
+}
+
+static void free_buffers(pf_model *m)
+{
+    for (int l = 0; m->kept && l < m->config.num_hidden_layers; l++) {
+        pf_layer_kept *k = &m->kept[l];
+        pf_buffer *all[] = {k->x, k->x_middle, k->stat, k->stat_middle, k->qkv, k->attended,
+                            k->hidden, k->normalizer, k->log_sum, k->state, k->cache};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++) pf_buffer_free(all[i]);
+    }
+    pf_buffer *all[] = {m->x_last, m->stat_last, m->normed, m->activated, m->logits, m->row_losses, m->scratch,
+                        m->d_stream, m->d_branch, m->d_qkv, m->d_hidden, m->delta};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) pf_buffer_free(all[i]);
+    for (int i = 0; m->captured && i < m->limits.n_captured; i++) pf_buffer_free(m->captured[i]);
+    pf_free(m->captured);
+    pf_free(m->kept);
+}
+
+void pf_model_free(pf_model *m)
+{
+    if (!m) return;
+    pf_attention_free(m);
+    pf_cross_entropy_free(m->cross_entropy);
+    pf_rotary_free(m->rotary);
+    pf_residual_free(m->residual);
+    pf_activate_free(m->activation);
+    pf_layer_norm_free(m->layer_norm);
+    pf_embedding_free(m->embedding);
+    pf_column_sum_free(m->column_sum);
+    free_buffers(m);
+    pf_input_free(&m->input);
+    pf_weights_free(&m->weights);
+    pf_matmul_free(m->matmul);
+    pf_parameters_free(m->params);
+    pf_free(m);
+}
+
+// ---- passes ----
+
+static pf_status capture(pf_model *m, int layer, const pf_buffer *x)
+{
+    const size_t bytes = (size_t)m->input.n_rows * (size_t)m->config.hidden_size * sizeof(float);
+    for (int i = 0; i < m->limits.n_captured; i++)
+        if (m->limits.captured[i] == layer) PF_TRY(pf_buffer_copy(m->captured[i], 0, x, 0, bytes));
+    return PF_OK;
+}
+
+static pf_status embed(pf_model *m)
+{
+    pf_dropout storage;
+    return pf_embedding_run(m->embedding, &(pf_embedding_forward){
+                                              .x = m->kept[0].x,
+                                              .token_table = m->weights.token,
+                                              .position_table = m->weights.position,
+                                              .token = m->input.token,
+                                              .place = m->input.place,
+                                              .dropout = pf_dropout_of(m, 0, 0, &storage),
+                                              .rows = m->input.n_rows,
+                                          });
+}
+
+static pf_buffer *last_stream(pf_model *m)
+{
+    return pf_stream_after(m, m->config.num_hidden_layers - 1);
+}
+
+pf_status pf_model_forward(pf_model *m, const pf_batch *batch, const pf_pass *pass)
+{
+    const int n_layers = m->config.num_hidden_layers;
+    m->pass = *pass;
+    PF_TRY(pf_input_upload(&m->input, &m->limits, batch, pass));
+    PF_TRY(embed(m));
+    PF_TRY(capture(m, 0, m->kept[0].x));
+    for (int layer = 0; layer < n_layers; layer++) {
+        PF_TRY(pf_context(pf_layer_forward(m, layer), "layer %d, forward", layer));
+        PF_TRY(capture(m, layer + 1, pf_stream_after(m, layer)));
+    }
+    PF_TRY(pf_layer_norm_run(m->layer_norm, &(pf_layer_norm_forward){
+                                                m->normed, m->stat_last, last_stream(m), m->weights.norm.weight,
+                                                m->weights.norm.bias, m->input.n_rows, (float)m->config.layer_norm_eps}));
+    PF_TRY(capture(m, -1, m->normed));
+    return pf_linear_forward(m->matmul, &m->weights.head, m->logits, m->normed, NULL, m->input.n_rows);
+}
+
+pf_status pf_model_loss(pf_model *m, float scale)
+{
+    const int rows = m->input.n_rows, A = m->config.vocab_size;
+    PF_TRY(pf_cross_entropy_run(m->cross_entropy, &(pf_cross_entropy_forward){
+                                                      .loss = m->row_losses,
+                                                      .logits = m->logits,
+                                                      .target = m->input.target,
+                                                      .rows = rows,
+                                                      .stride = A,
+                                                  }));
+    if (!m->limits.training) return PF_OK;
+    return pf_cross_entropy_run_backward(m->cross_entropy, &(pf_cross_entropy_backward){
+                                                               .dlogits = m->logits,
+                                                               .logits = m->logits,
+                                                               .target = m->input.target,
+                                                               .rows = rows,
+                                                               .stride = A,
+                                                               .scale = scale,
+                                                           });
+}
+
+pf_status pf_model_backward(pf_model *m)
+{
+    const pf_norm_weights *norm = &m->weights.norm;
+    const int rows = m->input.n_rows;
+    PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &m->weights.head, m->logits, m->normed, rows));
+    PF_TRY(pf_linear_backward_input(m->matmul, &m->weights.head, m->d_branch, m->logits, rows));
+    PF_TRY(pf_layer_norm_run_backward(m->layer_norm, &(pf_layer_norm_backward){
+                                                         .dx = m->d_stream,
+                                                         .dweight = norm->d_weight,
+                                                         .dbias = norm->d_bias,
+                                                         .dy = m->d_branch,
+                                                         .x = last_stream(m),
+                                                         .stat = m->stat_last,
+                                                         .weight = norm->weight,
+                                                         .rows = rows,
+                                                     }));
+    for (int layer = m->config.num_hidden_layers - 1; layer >= 0; layer--)
+        PF_TRY(pf_context(pf_layer_backward(m, layer), "layer %d, backward", layer));
+    pf_dropout storage;
+    return pf_embedding_run_backward(m->embedding, &(pf_embedding_backward){
+                                                       .dtoken_table = m->weights.d_token,
+                                                       .dposition_table = m->weights.d_position,
+                                                       .dx = m->d_stream,
+                                                       .token = m->input.token,
+                                                       .place = m->input.place,
+                                                       .sequences = m->input.sequences,
+                                                       .dropout = pf_dropout_of(m, 0, 0, &storage),
+                                                       .rows = rows,
+                                                   });
+}

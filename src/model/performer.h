@@ -1,0 +1,60 @@
+// A Performer on a device: weights, the activations of one batch, and the passes over them.
+//
+// Forward, loss and backward only enqueue work; functions that read wait. All memory is taken at
+// creation, sized by pf_model_limits, and none after it. Spec: README, "The model".
+#ifndef PF_MODEL_PERFORMER_H
+#define PF_MODEL_PERFORMER_H
+
+#include "device/device.h"
+#include "model/plan.h"
+#include "ops/cross_entropy.h"
+#include "performer/batch.h"
+#include "performer/config.h"
+
+typedef struct pf_model pf_model;
+
+// Compiles what the configuration needs. Weights are undefined until pf_model_upload.
+// Errors: PF_ERROR_DEVICE (memory: with the plan in the message), PF_ERROR_USAGE.
+pf_status pf_model_create(pf_device *device, const struct pf_config *config, const pf_model_limits *limits,
+                          pf_model **out);
+void pf_model_free(pf_model *model);
+
+const pf_parameters *pf_model_params(const pf_model *model);
+const struct pf_config *pf_model_config(const pf_model *model);
+const pf_plan *pf_model_plan(const pf_model *model);
+pf_device *pf_model_device(const pf_model *model);
+
+// Flat host arrays in the layout of the parameter table <-> device. Either may be NULL.
+pf_status pf_model_upload(pf_model *model, const float *parameters, const float *projections);
+pf_status pf_model_download(pf_model *model, float *parameters, float *projections);
+pf_buffer *pf_model_parameters(pf_model *model); // the whole arena
+pf_buffer *pf_model_gradients(pf_model *model);  // same layout; training only
+
+// How a forward pass runs.
+typedef struct pf_pass {
+    bool dropout;           // training only
+    uint64_t seed, step;    // key of dropout's random numbers
+    bool carry;             // go on from the state that the last pass left (clm, limits.carry)
+    int32_t first_position; // with carry: the position of each sequence's first token
+} pf_pass;
+
+// Uploads the batch and computes the logits. Errors: PF_ERROR_USAGE for a batch beyond the limits.
+pf_status pf_model_forward(pf_model *model, const pf_batch *batch, const pf_pass *pass);
+
+// After forward: adds the batch to the metrics (pf_metrics: sums over the target rows of all batches since
+// pf_model_clear_metrics); with training limits also leaves the gradient of scale * (sum of losses)
+// in the logits' place.
+pf_status pf_model_loss(pf_model *model, float scale);
+pf_status pf_model_clear_metrics(pf_model *model);
+pf_status pf_model_read_metrics(pf_model *model, pf_metrics *out); // waits
+
+// After loss: adds the gradients of this batch to the gradients. Training only.
+pf_status pf_model_backward(pf_model *model);
+pf_status pf_model_clear_gradients(pf_model *model);
+
+// Results of the last forward pass; these wait. `rows` as in the batch.
+pf_status pf_model_read_logits(pf_model *model, float *out);         // [N,A]
+pf_status pf_model_read_target_log_p(pf_model *model, float *out);   // [N], after loss; 0 without target; limits.row_losses
+pf_status pf_model_read_layer(pf_model *model, int captured, float *out); // [N,D], see limits.capture
+
+#endif

@@ -1,0 +1,104 @@
+// Sizes of all buffers of a model. See plan.h.
+#include "model/parts.h"
+
+static size_t largest(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+int32_t pf_most_sequences(int32_t rows)
+{
+    return rows / 128 + 1;
+}
+
+static void plan_attention(const struct pf_config *c, const pf_model_limits *limits, pf_plan *plan)
+{
+    const bool has_exact = pf_model_has_type(c, PF_ATTENTION_SOFTMAX);
+    const bool has_favor = pf_model_has_type(c, PF_ATTENTION_FAVOR);
+    const pf_favor_config favor = pf_favor_config_of(c, limits->training);
+    const pf_softmax_attention_config exact = pf_exact_config_of(c, false, limits->training);
+    const int32_t rows = limits->max_rows;
+    if (has_favor && favor.n_heads > 0) {
+        const pf_favor_room room = {limits->max_sequences, pf_blocks_at_most(limits->max_sequences, rows), rows};
+        plan->normalizer = pf_favor_normalizer_bytes(&favor, rows);
+        if (!favor.causal || limits->carry) plan->state = pf_favor_state_bytes(&favor, limits->max_sequences);
+        plan->scratch = pf_favor_forward_scratch_bytes(&favor, room);
+        if (limits->training) plan->scratch = largest(plan->scratch, pf_favor_backward_scratch_bytes(&favor, room));
+    }
+    const bool exact_heads = has_exact || (has_favor && c->attention.local_heads > 0);
+    if (exact_heads && limits->training)
+        plan->log_sum = pf_softmax_attention_log_sum_floats(&exact, rows) * sizeof(float);
+    if (exact_heads && limits->carry)
+        plan->cache = (size_t)limits->max_sequences * (size_t)limits->max_length * 2 * (size_t)c->hidden_size * sizeof(float);
+}
+
+static pf_status plan_matmul(const struct pf_config *c, const pf_model_limits *limits, const pf_matmul *matmul,
+                             pf_plan *plan)
+{
+    const int D = c->hidden_size, F = c->intermediate_size;
+    const pf_linear kinds[] = {{.in = D, .out = 3 * D}, {.in = D, .out = D}, {.in = D, .out = F},
+                               {.in = F, .out = D}, {.in = D, .out = c->vocab_size}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        PF_TRY(pf_linear_scratch_bytes(matmul, &kinds[i], limits->max_rows, limits->training, &plan->matmul));
+    return PF_OK;
+}
+
+pf_status pf_plan_make(const struct pf_config *c, const pf_model_limits *limits, const pf_parameters *params,
+                       const pf_matmul *matmul, pf_plan *out)
+{
+    const size_t number = sizeof(float), rows = (size_t)limits->max_rows, D = (size_t)c->hidden_size;
+    const size_t F = (size_t)c->intermediate_size, A = (size_t)c->vocab_size;
+    const int32_t n_blocks = pf_blocks_at_most(limits->max_sequences, limits->max_rows);
+    pf_plan plan = {
+        .parameters = params->trained_size * number,
+        .projections = params->projections_size * number,
+        .stream = rows * D * number,
+        .stat = rows * 2 * number,
+        .qkv = rows * 3 * D * number,
+        .attended = rows * D * number,
+        .hidden = rows * F * number,
+        .normed = rows * D * number,
+        .activated = rows * F * number,
+        .logits = rows * A * number,
+        .rows = rows * (2 * sizeof(int32_t) + sizeof(pf_place)) + (size_t)limits->max_sequences * sizeof(pf_sequence) +
+                (size_t)n_blocks * sizeof(pf_block) +
+                (limits->carry ? (size_t)limits->max_sequences * sizeof(pf_key_range) : 0),
+        .row_losses = limits->row_losses ? rows * number : 0,
+        .captured = (size_t)limits->n_captured * rows * D * number,
+        .n_layers = c->num_hidden_layers,
+        .n_kept = limits->training ? c->num_hidden_layers : 1,
+    };
+    if (c->position_embedding_type == PF_POSITION_SINUSOIDAL) plan.tables = (size_t)c->max_position_embeddings * D * number;
+    if (c->position_embedding_type == PF_POSITION_ROTARY)
+        plan.tables = (size_t)limits->max_length * (size_t)pf_config_head_size(c) * number;
+    plan_attention(c, limits, &plan);
+    if (limits->training) {
+        plan.gradients = plan.parameters;
+        plan.moments = 2 * plan.parameters;
+        plan.d_stream = plan.d_branch = plan.stream;
+        plan.d_qkv = plan.qkv;
+        plan.d_hidden = plan.hidden;
+    }
+    PF_TRY(plan_matmul(c, limits, matmul, &plan));
+    *out = plan;
+    return PF_OK;
+}
+
+uint64_t pf_plan_kept_bytes(const pf_plan *p)
+{
+    return 2 * (p->stream + p->stat) + p->qkv + p->attended + p->normalizer + p->log_sum + p->hidden;
+}
+
+uint64_t pf_plan_activation_bytes(const pf_plan *p, bool carry)
+{
+    const uint64_t layers = (uint64_t)p->n_kept, states = (uint64_t)(carry ? p->n_layers : p->n_kept);
+    return layers * pf_plan_kept_bytes(p) + states * (p->state + p->cache) + p->stream + p->stat + p->normed +
+           p->activated + p->logits + p->rows + p->captured + p->row_losses + p->tables + p->d_stream + p->d_branch + p->d_qkv +
+           p->d_hidden + p->log_sum;
+}
+
+uint64_t pf_plan_total_bytes(const pf_plan *p, bool carry)
+{
+    return p->parameters + p->gradients + p->moments + p->projections + pf_plan_activation_bytes(p, carry) + p->scratch +
+           p->matmul;
+}

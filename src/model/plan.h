@@ -1,0 +1,72 @@
+// How much memory a model takes for batches of given limits: a pure function of configuration and
+// limits, so that it can be printed before a run, tested without a device, and held against what was
+// really allocated. Buffers are made from these numbers and no others.
+#ifndef PF_MODEL_PLAN_H
+#define PF_MODEL_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "model/params.h"
+#include "performer/config.h"
+
+enum { PF_MAX_CAPTURED = 64 };
+
+typedef struct pf_model_limits {
+    int32_t max_rows;      // N: tokens of all sequences of a batch together
+    int32_t max_sequences; // B; attention keeps a state for each
+    int32_t max_length;    // tokens of one sequence; with carry: of all passes together
+    bool training;         // keep what backward needs
+    bool row_losses;       // keep each row's loss for pf_model_read_target_log_p
+    bool carry;            // keep states between passes (generation; causal models only)
+    int32_t n_captured;    // layers whose output can be read: 0 the embedding sum, n after n layers,
+    int32_t captured[PF_MAX_CAPTURED]; // the last one after the final norm as well (-1)
+} pf_model_limits;
+
+// Sequences that a batch of `rows` rows may have: states are [M,E+1] each and head, so a batch of
+// very many very short sequences is cut rather than planned for.
+int32_t pf_most_sequences(int32_t rows);
+
+// Bytes of every buffer. Per-layer ones exist once for each layer when training, else once (state and
+// cache with carry: always for each layer).
+typedef struct pf_plan {
+    size_t parameters, gradients, moments; // moments: both of AdamW's
+    size_t projections;
+    // kept for backward, per layer
+    size_t stream;     // x [N,D], twice a layer: before attention and before the feed-forward
+    size_t stat;       // LN's mean and 1/deviation [N,2], twice a layer
+    size_t qkv;        // [N,3D]
+    size_t attended;   // o [N,D]
+    size_t normalizer; // FAVOR's R [N,H]
+    size_t log_sum;    // exact attention's log of its denominator [N,H]
+    size_t state;      // FAVOR's sums
+    size_t cache;      // keys and values of exact attention
+    size_t hidden;     // u [N,F]
+    // once
+    size_t normed;     // LN(x) [N,D]
+    size_t activated;  // act(u) [N,F]
+    size_t logits;     // [N,A]
+    size_t rows;       // tokens, targets, places, tables of sequences
+    size_t tables;     // fixed positions or rotary angles
+    size_t captured;   // [N,D] each
+    size_t row_losses; // [N]
+    size_t scratch;    // of attention
+    size_t matmul;     // of matrix products
+    // training only, once
+    size_t d_stream, d_branch, d_qkv, d_hidden;
+    int32_t n_layers, n_kept; // n_kept: layers whose activations are kept apart
+} pf_plan;
+
+typedef struct pf_matmul pf_matmul;
+
+// Errors: PF_ERROR_USAGE from what matrix products refuse.
+pf_status pf_plan_make(const struct pf_config *config, const pf_model_limits *limits, const pf_parameters *params,
+                       const pf_matmul *matmul, pf_plan *out);
+
+uint64_t pf_plan_kept_bytes(const pf_plan *plan); // of one layer, without state and cache
+uint64_t pf_plan_activation_bytes(const pf_plan *plan, bool carry);
+uint64_t pf_plan_total_bytes(const pf_plan *plan, bool carry);
+
+#endif

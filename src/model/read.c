@@ -1,0 +1,83 @@
+// What goes in and out of a model besides batches: weights, metrics, results. See performer.h.
+#include "model/parts.h"
+
+const pf_parameters *pf_model_params(const pf_model *m)
+{
+    return m->params;
+}
+
+const struct pf_config *pf_model_config(const pf_model *m)
+{
+    return &m->config;
+}
+
+const pf_plan *pf_model_plan(const pf_model *m)
+{
+    return &m->plan;
+}
+
+pf_device *pf_model_device(const pf_model *m)
+{
+    return m->device;
+}
+
+pf_buffer *pf_model_parameters(pf_model *m)
+{
+    return m->weights.parameters;
+}
+
+pf_buffer *pf_model_gradients(pf_model *m)
+{
+    return m->weights.gradients;
+}
+
+pf_status pf_model_upload(pf_model *m, const float *parameters, const float *projections)
+{
+    if (parameters) PF_TRY(pf_buffer_write(m->weights.parameters, 0, parameters, m->plan.parameters));
+    if (!projections || !m->weights.projections) return PF_OK;
+    return pf_buffer_write(m->weights.projections, 0, projections, m->plan.projections);
+}
+
+pf_status pf_model_download(pf_model *m, float *parameters, float *projections)
+{
+    if (parameters) PF_TRY(pf_buffer_read(m->weights.parameters, 0, parameters, m->plan.parameters));
+    if (!projections || !m->weights.projections) return PF_OK;
+    return pf_buffer_read(m->weights.projections, 0, projections, m->plan.projections);
+}
+
+pf_status pf_model_clear_gradients(pf_model *m)
+{
+    return pf_buffer_zero(m->weights.gradients, 0, m->plan.gradients);
+}
+
+pf_status pf_model_read_logits(pf_model *m, float *out)
+{
+    return pf_buffer_read(m->logits, 0, out, (size_t)m->input.n_rows * (size_t)m->config.vocab_size * sizeof *out);
+}
+
+pf_status pf_model_clear_metrics(pf_model *m)
+{
+    return pf_cross_entropy_reset(m->cross_entropy);
+}
+
+pf_status pf_model_read_metrics(pf_model *m, pf_metrics *out)
+{
+    return pf_cross_entropy_read(m->cross_entropy, out);
+}
+
+pf_status pf_model_read_target_log_p(pf_model *m, float *out)
+{
+    const size_t rows = (size_t)m->input.n_rows;
+    PF_CHECK(m->row_losses, PF_ERROR_USAGE, "the model was not made to keep the losses of rows");
+    PF_TRY(pf_buffer_read(m->row_losses, 0, out, rows * sizeof *out));
+    for (size_t n = 0; n < rows; n++) out[n] = -out[n];
+    return PF_OK;
+}
+
+pf_status pf_model_read_layer(pf_model *m, int captured, float *out)
+{
+    PF_CHECK(captured >= 0 && captured < m->limits.n_captured, PF_ERROR_USAGE, "captured layer %d of %d", captured,
+             m->limits.n_captured);
+    return pf_buffer_read(m->captured[captured], 0, out,
+                          (size_t)m->input.n_rows * (size_t)m->config.hidden_size * sizeof *out);
+}

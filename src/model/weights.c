@@ -1,0 +1,107 @@
+// The weights on the device: two arenas (trained numbers, projections), a third for gradients, and
+// views of every tensor. See parts.h.
+#include "model/parts.h"
+
+#include "base/memory.h"
+#include "model/init.h"
+
+// A view of `count` numbers at `offset` of an arena; NULL stays NULL for what the model lacks.
+static pf_status view(pf_weights *w, pf_buffer *arena, size_t offset, size_t count, pf_buffer **out)
+{
+    if (!arena || offset == PF_ABSENT) return PF_OK;
+    void *views = w->views;
+    PF_TRY(pf_grow(&views, &w->views_capacity, w->n_views + 1, sizeof *w->views, "views of weights"));
+    w->views = views;
+    PF_TRY(pf_buffer_slice(arena, offset * sizeof(float), count * sizeof(float), out));
+    w->views[w->n_views++] = *out;
+    return PF_OK;
+}
+
+static pf_status view_pair(pf_weights *w, size_t offset, size_t count, pf_buffer **weight, pf_buffer **gradient)
+{
+    PF_TRY(view(w, w->parameters, offset, count, weight));
+    return view(w, w->gradients, offset, count, gradient);
+}
+
+static pf_status view_norm(pf_weights *w, size_t weight, size_t bias, int D, pf_norm_weights *out)
+{
+    PF_TRY(view_pair(w, weight, (size_t)D, &out->weight, &out->d_weight));
+    return view_pair(w, bias, (size_t)D, &out->bias, &out->d_bias);
+}
+
+static pf_status view_linear(pf_weights *w, size_t weight, size_t bias, pf_linear *out)
+{
+    PF_TRY(view_pair(w, weight, (size_t)out->out * (size_t)out->in, &out->weight, &out->d_weight));
+    return view_pair(w, bias, (size_t)out->out, &out->bias, &out->d_bias);
+}
+
+static pf_status view_layer(pf_weights *w, const struct pf_config *c, const pf_layer_parameters *p,
+                            pf_layer_weights *out)
+{
+    const int D = c->hidden_size, F = c->intermediate_size;
+    out->qkv = (pf_linear){.in = D, .out = 3 * D};
+    out->output = (pf_linear){.in = D, .out = D};
+    out->up = (pf_linear){.in = D, .out = F};
+    out->down = (pf_linear){.in = F, .out = D};
+    PF_TRY(view_norm(w, p->attention_norm_weight, p->attention_norm_bias, D, &out->attention_norm));
+    PF_TRY(view_linear(w, p->qkv_weight, p->qkv_bias, &out->qkv));
+    PF_TRY(view_linear(w, p->output_weight, p->output_bias, &out->output));
+    PF_TRY(view_norm(w, p->feed_forward_norm_weight, p->feed_forward_norm_bias, D, &out->feed_forward_norm));
+    PF_TRY(view_linear(w, p->up_weight, p->up_bias, &out->up));
+    PF_TRY(view_linear(w, p->down_weight, p->down_bias, &out->down));
+    const size_t count = (size_t)c->attention.num_features * (size_t)pf_config_head_size(c);
+    return view(w, w->projections, p->projection, count, &out->projection);
+}
+
+// The fixed table of sinusoidal positions is no parameter, but stands where a learned one would.
+static pf_status make_sinusoids(pf_device *device, const struct pf_config *c, pf_weights *w)
+{
+    const size_t count = (size_t)c->max_position_embeddings * (size_t)c->hidden_size;
+    void *table = NULL;
+    pf_status status;
+    PF_TRY(pf_alloc(&table, count, sizeof(float), "sinusoidal positions"));
+    pf_sinusoids(table, 0, c->max_position_embeddings, c->hidden_size);
+    PF_TRY_OR(done, pf_buffer_create(device, count * sizeof(float), "sinusoidal positions", &w->sinusoids));
+    PF_TRY_OR(done, pf_buffer_write(w->sinusoids, 0, table, count * sizeof(float)));
+    w->position = w->sinusoids;
+done:
+    pf_free(table);
+    return status;
+}
+
+static pf_status create_arenas(pf_device *device, const pf_plan *plan, pf_weights *w)
+{
+    PF_TRY(pf_buffer_create(device, plan->parameters, "weights", &w->parameters));
+    if (plan->gradients) PF_TRY(pf_buffer_create(device, plan->gradients, "gradients", &w->gradients));
+    if (plan->projections) PF_TRY(pf_buffer_create(device, plan->projections, "projections", &w->projections));
+    return PF_OK;
+}
+
+pf_status pf_weights_create(pf_device *device, const struct pf_config *c, const pf_parameters *p, const pf_plan *plan,
+                            pf_weights *w)
+{
+    const size_t D = (size_t)c->hidden_size;
+    void *memory = NULL;
+    PF_TRY(create_arenas(device, plan, w));
+    PF_TRY(pf_alloc(&memory, (size_t)c->num_hidden_layers, sizeof(pf_layer_weights), "layers"));
+    w->layers = memory;
+    PF_TRY(view_pair(w, p->token_embedding, (size_t)c->vocab_size * D, &w->token, &w->d_token));
+    PF_TRY(view_pair(w, p->position_embedding, (size_t)c->max_position_embeddings * D, &w->position, &w->d_position));
+    if (c->position_embedding_type == PF_POSITION_SINUSOIDAL) PF_TRY(make_sinusoids(device, c, w));
+    for (int layer = 0; layer < c->num_hidden_layers; layer++)
+        PF_TRY(view_layer(w, c, &p->layer[layer], &w->layers[layer]));
+    PF_TRY(view_norm(w, p->norm_weight, p->norm_bias, c->hidden_size, &w->norm));
+    w->head = (pf_linear){.in = c->hidden_size, .out = c->vocab_size};
+    return view_linear(w, p->head_weight, p->head_bias, &w->head);
+}
+
+void pf_weights_free(pf_weights *w)
+{
+    for (size_t i = 0; i < w->n_views; i++) pf_buffer_free(w->views[i]);
+    pf_buffer_free(w->parameters);
+    pf_buffer_free(w->gradients);
+    pf_buffer_free(w->projections);
+    pf_buffer_free(w->sinusoids);
+    pf_free(w->views);
+    pf_free(w->layers);
+}

@@ -1,0 +1,203 @@
+// performer train: trains a model, with a progress bar; can be killed and resumed.
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "performer/train.h"
+#include "tools/commands.h"
+#include "tools/device.h"
+#include "tools/report.h"
+
+typedef struct train_options {
+    pf_common common;
+    const char *preset, *config, *init, *run;
+    pf_texts train, valid, settings;
+    bool resume, dry_run;
+} train_options;
+
+#define AT(field) offsetof(train_options, field)
+
+static const pf_option table[] = {
+    {.name = "preset", .type = PF_OPTION_TEXT, .value = "NAME", .at = AT(preset),
+     .help = "a built-in configuration (below)"},
+    {.name = "config", .type = PF_OPTION_TEXT, .value = "FILE", .at = AT(config),
+     .help = "a configuration file; a run's config.json is one"},
+    {.name = "init", .type = PF_OPTION_TEXT, .value = "MODEL", .at = AT(init),
+     .help = "start from this model's keys and weights"},
+    {.name = "train", .type = PF_OPTION_FILES, .value = "FASTA...", .at = AT(train), .help = "sequences to learn from"},
+    {.name = "valid", .type = PF_OPTION_FILES, .value = "FASTA...", .at = AT(valid),
+     .help = "sequences to evaluate on as training goes"},
+    {.name = "output", .letter = 'o', .type = PF_OPTION_TEXT, .value = "RUN", .at = AT(run), .required = true,
+     .help = "the run directory: new or empty, unless --resume"},
+    {.name = "set", .type = PF_OPTION_TEXTS, .value = "KEY=VALUE", .at = AT(settings),
+     .help = "set one key of the configuration, as in --set train.steps=2000"},
+    {.name = "resume", .type = PF_OPTION_FLAG, .at = AT(resume),
+     .help = "go on from the newest complete checkpoint, start where there is none"},
+    {.name = "dry-run", .type = PF_OPTION_FLAG, .at = AT(dry_run),
+     .help = "print the memory plan and the effective configuration, and end"},
+    {0},
+};
+
+// The first SIGINT or SIGTERM asks for a checkpoint and an end; a second one ends at once.
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+    stop = 1;
+    signal(number, SIG_DFL);
+}
+
+static void print_bytes(const char *what, uint64_t bytes)
+{
+    fprintf(stderr, "  %-12s %10.1f MB\n", what, (double)bytes / 1e6);
+}
+
+static void print_plan(const pf_memory_plan *plan)
+{
+    fprintf(stderr, "memory on the device, %lld parameters:\n", (long long)plan->parameters);
+    print_bytes("weights", plan->weights_bytes);
+    print_bytes("gradients", plan->gradient_bytes);
+    print_bytes("optimiser", plan->optimizer_bytes);
+    print_bytes("activations", plan->activation_bytes);
+    print_bytes("scratch", plan->scratch_bytes);
+    print_bytes("total", plan->total_bytes);
+}
+
+static void print_bar(const pf_training_report *r, int64_t steps, double seconds_per_step)
+{
+    enum { WIDTH = 24 };
+    char bar[WIDTH + 1];
+    const int done = (int)(WIDTH * r->step / steps);
+    memset(bar, '.', WIDTH);
+    memset(bar, '#', (size_t)done);
+    bar[WIDTH] = '\0';
+    const long left = (long)((double)(steps - r->step) * seconds_per_step + 0.5);
+    fprintf(stderr, "\r[%s] step %lld/%lld  loss %.4f  %.0f tokens/s  %ld:%02ld left ", bar, (long long)r->step,
+            (long long)steps, r->loss, r->tokens_per_s, left / 60, left % 60);
+}
+
+static void print_step(const train_options *o, const pf_training_report *r, int64_t steps, double seconds_per_step)
+{
+    if (o->common.quiet) return;
+    const bool is_terminal = isatty(STDERR_FILENO) != 0;
+    if (is_terminal) {
+        print_bar(r, steps, seconds_per_step);
+    } else if (r->step == 1 || r->step % 50 == 0 || r->step == steps) {
+        fprintf(stderr, "step %lld/%lld: loss %.4f, %.0f tokens/s\n", (long long)r->step, (long long)steps, r->loss,
+                r->tokens_per_s);
+    }
+    if (!r->evaluated) return;
+    fprintf(stderr, "%sstep %lld: validation loss %.4f, perplexity %.3f, accuracy %.2f %%\n", is_terminal ? "\r\033[K" : "",
+            (long long)r->step, r->valid_loss, r->valid_perplexity, 100 * r->valid_accuracy);
+}
+
+static double peak_resident_mb(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss / 1e3 : 0;
+}
+
+static pf_status run_steps(const train_options *o, pf_training *training)
+{
+    const int64_t steps = pf_training_config(training)->train.steps;
+    double pace = 0; // seconds a step, smoothed
+    pf_training_report report = {0};
+    pf_status status;
+    while ((status = pf_training_step(training, &report)) == PF_OK) {
+        const double seconds = (double)report.tokens / report.tokens_per_s;
+        pace = pace > 0 ? 0.9 * pace + 0.1 * seconds : seconds;
+        print_step(o, &report, steps, pace);
+    }
+    if (!o->common.quiet && isatty(STDERR_FILENO)) fputc('\n', stderr);
+    return status == PF_END ? PF_OK : status;
+}
+
+static void print_start(const train_options *o, pf_device *device, const pf_training *training)
+{
+    const char *warning;
+    for (int i = 0; (warning = pf_training_warning(training, i)); i++) pf_warn(&o->common, "%s", warning);
+    if (o->common.quiet) return;
+    fprintf(stderr, "device: %s (%s)\n", pf_device_describe(device)->name, pf_device_describe(device)->platform);
+    print_plan(pf_training_plan(training));
+    if (pf_training_steps_done(training) > 0)
+        fprintf(stderr, "going on after step %lld\n", (long long)pf_training_steps_done(training));
+}
+
+static pf_status dry_run(pf_device *device, const pf_training_options *options)
+{
+    char *config = NULL;
+    pf_memory_plan plan;
+    const pf_status status = pf_training_dry_run(device, options, &config, &plan);
+    if (status != PF_OK) return status;
+    print_plan(&plan);
+    printf("%s\n", config);
+    pf_release(config);
+    return PF_OK;
+}
+
+static pf_status train(const train_options *o, pf_device *device)
+{
+    const pf_training_options options = {
+        .run = o->run,
+        .resume = o->resume,
+        .preset = o->preset,
+        .config_file = o->config,
+        .init = o->init,
+        .settings = (const char *const *)o->settings.item,
+        .n_settings = o->settings.count,
+        .seed = o->common.seed_given ? o->common.seed : -1,
+        .train_files = (const char *const *)o->train.item,
+        .n_train_files = o->train.count,
+        .valid_files = (const char *const *)o->valid.item,
+        .n_valid_files = o->valid.count,
+        .stop = &stop,
+    };
+    if (o->dry_run) return dry_run(device, &options);
+    pf_training *training = NULL;
+    pf_status status = pf_training_open(device, &options, &training);
+    if (status != PF_OK) return status;
+    print_start(o, device, training);
+    status = run_steps(o, training);
+    if (!o->common.quiet)
+        fprintf(stderr, "device buffers: %.1f MB at most; resident memory: %.1f MB at most\n",
+                (double)pf_device_peak_bytes(device) / 1e6, peak_resident_mb());
+    pf_training_close(training);
+    return status;
+}
+
+static pf_status run(void *options)
+{
+    const train_options *o = options;
+    pf_device *device = NULL;
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    const pf_status status = pf_tool_device_open(&o->common, &device);
+    if (status != PF_OK) return status;
+    return pf_tool_device_close(&o->common, device, train(o, device));
+}
+
+static void list_presets(FILE *out)
+{
+    fprintf(out, "\nPresets:\n");
+    for (int i = 0; pf_preset_name(i); i++) fprintf(out, "  %-8s %s\n", pf_preset_name(i), pf_preset_summary(i));
+    char *keys = NULL;
+    if (pf_config_help(&keys) != PF_OK) return;
+    fprintf(out, "\nKeys of --config and --set:\n%s", keys);
+    pf_release(keys);
+}
+
+const pf_command pf_command_train = {
+    .name = "train",
+    .summary = "train a model on protein sequences",
+    .operands = "",
+    .details = "Without --preset, --config and --init a run that is resumed goes on with its own configuration and files.\n"
+               "SIGINT and SIGTERM save a checkpoint and end with exit code 5; --resume goes on with the same bits.",
+    .example = "performer train --preset tiny --train train.fasta --valid valid.fasta -o run\n"
+               "performer train --resume -o run",
+    .options = table,
+    .options_bytes = sizeof(train_options),
+    .more_help = list_presets,
+    .run = run,
+};

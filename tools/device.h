@@ -1,0 +1,16 @@
+// The device of a command: opened from the options that every command has, closed with the profile
+// that --profile asked for.
+#ifndef TOOLS_DEVICE_H
+#define TOOLS_DEVICE_H
+
+#include "performer/device.h"
+#include "tools/options.h"
+
+// Errors: PF_ERROR_DEVICE, PF_ERROR_USAGE for a selector that cannot be read.
+pf_status pf_tool_device_open(const pf_common *common, pf_device **out);
+
+// Writes the profile if one was asked for and `status` is no error, closes the device. Returns `status`, or what
+// went wrong with the profile.
+pf_status pf_tool_device_close(const pf_common *common, pf_device *device, pf_status status);
+
+#endif
