@@ -80,6 +80,13 @@ static inline bool is_hit(__global const float *row, const int target)
     return !any(beaten);
 }
 
+// log(1 + x), x >= 0, as right as the logarithm near 1 is (Kahan): not every built-in log1p is.
+static inline float log_of_1_plus(const float x)
+{
+    const float u = 1.0f + x;
+    return u == 1.0f ? x : log(u) * (x / (u - 1.0f));
+}
+
 // loss[n] on request (0 without a target); part[group] = the sums of its rows. groups: ceil(rows / rows_each)
 KERNEL void cross_entropy_forward(__global metrics *restrict part, __global float *loss, const int keep_loss, IN logits,
                                   __global const int *restrict target, const int stride, const int rows,
@@ -95,7 +102,7 @@ KERNEL void cross_entropy_forward(__global metrics *restrict part, __global floa
             int ties;
             IN row = logits + (size_t)n * stride;
             const float largest = row_sums(row, &rest, &ties);
-            row_loss = log1p(rest + (ties - 1)) + (largest - row[t]);
+            row_loss = log_of_1_plus(rest + (ties - 1)) + (largest - row[t]);
             const int hit = is_hit(row, t), residue = t < RESIDUES;
             sums.counts += (int4)(1, hit, residue, hit & residue);
             sums.losses.lo = pair_add(sums.losses.lo, row_loss);

@@ -1,0 +1,8 @@
+// Means and maxima over rows in double precision: the truth for cl/pool.cl.
+#ifndef TESTS_REF_POOL_REF_H
+#define TESTS_REF_POOL_REF_H
+
+// mean[c], maximum[c] of rows first .. last-1 of x (at its first column); 0 if there are none
+void pool_ref(double *mean, double *maximum, const float *x, int stride, const int range[2], int columns);
+
+#endif
