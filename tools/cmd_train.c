@@ -20,22 +20,50 @@ typedef struct train_options {
 #define AT(field) offsetof(train_options, field)
 
 static const pf_option table[] = {
-    {.name = "preset", .type = PF_OPTION_TEXT, .value = "NAME", .at = AT(preset),
+    {.name = "preset",
+     .type = PF_OPTION_TEXT,
+     .value = "NAME",
+     .at = AT(preset),
      .help = "a built-in configuration (below)"},
-    {.name = "config", .type = PF_OPTION_TEXT, .value = "FILE", .at = AT(config),
+    {.name = "config",
+     .type = PF_OPTION_TEXT,
+     .value = "FILE",
+     .at = AT(config),
      .help = "a configuration file; a run's config.json is one"},
-    {.name = "init", .type = PF_OPTION_TEXT, .value = "MODEL", .at = AT(init),
+    {.name = "init",
+     .type = PF_OPTION_TEXT,
+     .value = "MODEL",
+     .at = AT(init),
      .help = "start from this model's keys and weights"},
-    {.name = "train", .type = PF_OPTION_FILES, .value = "FASTA...", .at = AT(train), .help = "sequences to learn from"},
-    {.name = "valid", .type = PF_OPTION_FILES, .value = "FASTA...", .at = AT(valid),
+    {.name = "train",
+     .type = PF_OPTION_FILES,
+     .value = "FASTA...",
+     .at = AT(train),
+     .help = "sequences to learn from"},
+    {.name = "valid",
+     .type = PF_OPTION_FILES,
+     .value = "FASTA...",
+     .at = AT(valid),
      .help = "sequences to evaluate on as training goes"},
-    {.name = "output", .letter = 'o', .type = PF_OPTION_TEXT, .value = "RUN", .at = AT(run), .required = true,
+    {.name = "output",
+     .letter = 'o',
+     .type = PF_OPTION_TEXT,
+     .value = "RUN",
+     .at = AT(run),
+     .required = true,
      .help = "the run directory: new or empty, unless --resume"},
-    {.name = "set", .type = PF_OPTION_TEXTS, .value = "KEY=VALUE", .at = AT(settings),
+    {.name = "set",
+     .type = PF_OPTION_TEXTS,
+     .value = "KEY=VALUE",
+     .at = AT(settings),
      .help = "set one key of the configuration, as in --set train.steps=2000"},
-    {.name = "resume", .type = PF_OPTION_FLAG, .at = AT(resume),
+    {.name = "resume",
+     .type = PF_OPTION_FLAG,
+     .at = AT(resume),
      .help = "go on from the newest complete checkpoint, start where there is none"},
-    {.name = "dry-run", .type = PF_OPTION_FLAG, .at = AT(dry_run),
+    {.name = "dry-run",
+     .type = PF_OPTION_FLAG,
+     .at = AT(dry_run),
      .help = "print the memory plan and the effective configuration, and end"},
     {0},
 };
@@ -74,23 +102,25 @@ static void print_bar(const pf_training_report *r, int64_t steps, double seconds
     memset(bar, '#', (size_t)done);
     bar[WIDTH] = '\0';
     const long left = (long)((double)(steps - r->step) * seconds_per_step + 0.5);
-    fprintf(stderr, "\r[%s] step %lld/%lld  loss %.4f  %.0f tokens/s  %ld:%02ld left ", bar, (long long)r->step,
-            (long long)steps, r->loss, r->tokens_per_s, left / 60, left % 60);
+    fprintf(stderr, "\r[%s] step %lld/%lld  ", bar, (long long)r->step, (long long)steps);
+    fprintf(stderr, "loss %.4f  %.0f tokens/s  %ld:%02ld left ", r->loss, r->tokens_per_s, left / 60, left % 60);
 }
 
-static void print_step(const train_options *o, const pf_training_report *r, int64_t steps, double seconds_per_step)
+static void print_step(const train_options *o, const pf_training_report *r, int64_t steps,
+                       double seconds_per_step)
 {
     if (o->common.quiet) return;
     const bool is_terminal = isatty(STDERR_FILENO) != 0;
     if (is_terminal) {
         print_bar(r, steps, seconds_per_step);
     } else if (r->step == 1 || r->step % 50 == 0 || r->step == steps) {
-        fprintf(stderr, "step %lld/%lld: loss %.4f, %.0f tokens/s\n", (long long)r->step, (long long)steps, r->loss,
-                r->tokens_per_s);
+        fprintf(stderr, "step %lld/%lld: loss %.4f, %.0f tokens/s\n", (long long)r->step, (long long)steps,
+                r->loss, r->tokens_per_s);
     }
     if (!r->evaluated) return;
-    fprintf(stderr, "%sstep %lld: validation loss %.4f, perplexity %.3f, accuracy %.2f %%\n", is_terminal ? "\r\033[K" : "",
-            (long long)r->step, r->valid_loss, r->valid_perplexity, 100 * r->valid_accuracy);
+    fprintf(stderr, "%sstep %lld: validation loss %.4f, perplexity %.3f, accuracy %.2f %%\n",
+            is_terminal ? "\r\033[K" : "", (long long)r->step, r->valid_loss, r->valid_perplexity,
+            100 * r->valid_accuracy);
 }
 
 static double peak_resident_mb(void)
@@ -119,7 +149,8 @@ static void print_start(const train_options *o, pf_device *device, const pf_trai
     const char *warning;
     for (int i = 0; (warning = pf_training_warning(training, i)); i++) pf_warn(&o->common, "%s", warning);
     if (o->common.quiet) return;
-    fprintf(stderr, "device: %s (%s)\n", pf_device_describe(device)->name, pf_device_describe(device)->platform);
+    fprintf(stderr, "device: %s (%s)\n", pf_device_describe(device)->name,
+            pf_device_describe(device)->platform);
     print_plan(pf_training_plan(training));
     if (pf_training_steps_done(training) > 0)
         fprintf(stderr, "going on after step %lld\n", (long long)pf_training_steps_done(training));
@@ -181,7 +212,8 @@ static pf_status run(void *options)
 static void list_presets(FILE *out)
 {
     fprintf(out, "\nPresets:\n");
-    for (int i = 0; pf_preset_name(i); i++) fprintf(out, "  %-8s %s\n", pf_preset_name(i), pf_preset_summary(i));
+    for (int i = 0; pf_preset_name(i); i++)
+        fprintf(out, "  %-8s %s\n", pf_preset_name(i), pf_preset_summary(i));
     char *keys = NULL;
     if (pf_config_help(&keys) != PF_OK) return;
     fprintf(out, "\nKeys of --config and --set:\n%s", keys);
@@ -192,8 +224,10 @@ const pf_command pf_command_train = {
     .name = "train",
     .summary = "train a model on protein sequences",
     .operands = "",
-    .details = "Without --preset, --config and --init a run that is resumed goes on with its own configuration and files.\n"
-               "SIGINT and SIGTERM save a checkpoint and end with exit code 5; --resume goes on with the same bits.",
+    .details =
+        "Without --preset, --config and --init a run that is resumed goes on with its own configuration and "
+        "files.\n"
+        "SIGINT and SIGTERM save a checkpoint and end with exit code 5; --resume goes on with the same bits.",
     .example = "performer train --preset tiny --train train.fasta --valid valid.fasta -o run\n"
                "performer train --resume -o run",
     .options = table,

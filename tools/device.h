@@ -9,8 +9,8 @@
 // Errors: PF_ERROR_DEVICE, PF_ERROR_USAGE for a selector that cannot be read.
 pf_status pf_tool_device_open(const pf_common *common, pf_device **out);
 
-// Writes the profile if one was asked for and `status` is no error, closes the device. Returns `status`, or what
-// went wrong with the profile.
+// Writes the profile if one was asked for and `status` is no error, closes the device. Returns `status`, or
+// what went wrong with the profile.
 pf_status pf_tool_device_close(const pf_common *common, pf_device *device, pf_status status);
 
 #endif

@@ -22,14 +22,14 @@ extern "C" {
 typedef struct pf_training pf_training;
 
 typedef struct pf_training_options {
-    const char *run;                 // directory: new or empty, unless `resume`
-    bool resume;                     // go on where something is, start where nothing is
-    const char *preset;              // with `config_file` and `init` where the configuration comes from: see README
+    const char *run;    // directory: new or empty, unless `resume`
+    bool resume;        // go on where something is, start where nothing is
+    const char *preset; // with `config_file` and `init` where the configuration comes from: see README
     const char *config_file;
-    const char *init;                // MODEL whose keys and weights to start from, or NULL
-    const char *const *settings;     // "key=value", put on top in order
+    const char *init;            // MODEL whose keys and weights to start from, or NULL
+    const char *const *settings; // "key=value", put on top in order
     int n_settings;
-    int64_t seed;                    // of everything random; below 0: not given
+    int64_t seed; // of everything random; below 0: not given
     const char *const *train_files;
     int n_train_files;
     const char *const *valid_files;
@@ -40,16 +40,16 @@ typedef struct pf_training_options {
 // Device memory by purpose, known before anything is allocated.
 typedef struct pf_memory_plan {
     uint64_t weights_bytes, gradient_bytes, optimizer_bytes, activation_bytes, scratch_bytes, total_bytes;
-    int64_t parameters;              // trained numbers
+    int64_t parameters; // trained numbers
 } pf_memory_plan;
 
 typedef struct pf_training_report {
-    int64_t step, tokens;            // tokens of this step
+    int64_t step, tokens; // tokens of this step
     double loss, grad_norm, learning_rate;
-    double tokens_per_s, time_s;     // time: seconds of training so far, earlier processes included
-    bool evaluated;                  // an evaluation followed this step:
+    double tokens_per_s, time_s; // time: seconds of training so far, earlier processes included
+    bool evaluated;              // an evaluation followed this step:
     double valid_loss, valid_perplexity, valid_accuracy;
-    bool saved;                      // a checkpoint followed this step
+    bool saved; // a checkpoint followed this step
 } pf_training_report;
 
 // The effective configuration, the data, the model on the device; with `resume` from the newest
@@ -58,9 +58,9 @@ typedef struct pf_training_report {
 // PF_ERROR_INPUT (data, checkpoint), PF_ERROR_DEVICE.
 PF_API pf_status pf_training_open(pf_device *device, const pf_training_options *options, pf_training **out);
 
-// One optimiser step, and what is due after it. PF_END: all steps were done and saved. PF_INTERRUPTED: `stop` or the
-// time limit; everything is saved. PF_ERROR_NUMERICAL: loss or gradient not finite; the update was not made,
-// the message names the tensor, and RUN/failed-step.json holds the batch.
+// One optimiser step, and what is due after it. PF_END: all steps were done and saved. PF_INTERRUPTED: `stop`
+// or the time limit; everything is saved. PF_ERROR_NUMERICAL: loss or gradient not finite; the update was not
+// made, the message names the tensor, and RUN/failed-step.json holds the batch.
 PF_API pf_status pf_training_step(pf_training *training, pf_training_report *report);
 
 PF_API void pf_training_close(pf_training *training);

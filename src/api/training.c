@@ -64,7 +64,8 @@ static pf_status choose_files(pf_training *t, const pf_training_options *o)
 static pf_status check_same(const pf_training *t, const char *what, const char *before, const char *now)
 {
     PF_CHECK(!t->checkpoint || strcmp(before, now) == 0, PF_ERROR_USAGE,
-             "the %s sequences are not those that the run in %s was started with; give the same files, or start a new run",
+             "the %s sequences are not those that the run in %s was started with; give the same files, or "
+             "start a new run",
              what, t->run);
     return PF_OK;
 }
@@ -91,10 +92,13 @@ pf_model_limits pf_training_limits(const pf_training *t)
 {
     // Training sees windows of max_length tokens, evaluation whole sequences up to what the model takes.
     const uint64_t most = (uint64_t)t->config.max_position_embeddings;
-    uint64_t length = t->config.train.packing == PF_PACKING_CONCAT ? (uint64_t)t->config.train.max_length
-                                                                   : smaller((uint64_t)t->config.train.max_length, t->train->longest + 2);
-    if (t->valid && smaller(most, t->valid->longest + 2) > length) length = smaller(most, t->valid->longest + 2);
-    const uint64_t micro = (uint64_t)t->config.train.micro_batch_tokens, rows = micro > length ? micro : length;
+    uint64_t length = t->config.train.packing == PF_PACKING_CONCAT
+                          ? (uint64_t)t->config.train.max_length
+                          : smaller((uint64_t)t->config.train.max_length, t->train->longest + 2);
+    if (t->valid && smaller(most, t->valid->longest + 2) > length)
+        length = smaller(most, t->valid->longest + 2);
+    const uint64_t micro = (uint64_t)t->config.train.micro_batch_tokens,
+                   rows = micro > length ? micro : length;
     return (pf_model_limits){
         .max_rows = (int32_t)rows,
         .max_sequences = pf_most_sequences((int32_t)rows),
@@ -138,8 +142,8 @@ static pf_status load_weights(pf_training *t)
 {
     if (!t->checkpoint && !t->init) {
         PF_TRY(pf_model_arrays_create(&t->config, &t->host));
-        return pf_init_parameters(&t->config, t->host->parameters, (uint64_t)t->config.train.seed, t->host->trained,
-                                  t->host->projections);
+        return pf_init_parameters(&t->config, t->host->parameters, (uint64_t)t->config.train.seed,
+                                  t->host->trained, t->host->projections);
     }
     char *directory = NULL;
     pf_status status = pf_model_resolve(t->checkpoint ? t->checkpoint : t->init, &directory, NULL);
@@ -149,8 +153,10 @@ static pf_status load_weights(pf_training *t)
     PF_CHECK(t->host->n_not_finite == 0, PF_ERROR_INPUT, "%s: tensor %s holds numbers that are not finite",
              t->checkpoint ? t->checkpoint : t->init, t->host->not_finite->name);
     const char *key = pf_config_difference(&t->host->config, &t->config, PF_CONFIG_MODEL_KEYS, true);
-    PF_CHECK(!key, PF_ERROR_USAGE, "%s differs from the model to start from; only keys that leave its tensors as they "
-             "are can be set", key);
+    PF_CHECK(!key, PF_ERROR_USAGE,
+             "%s differs from the model to start from; only keys that leave its tensors as they "
+             "are can be set",
+             key);
     t->host->config = t->config;
     return PF_OK;
 }
@@ -164,7 +170,8 @@ static pf_status load_tensors(pf_training *t)
     t->m = memory;
     PF_TRY(pf_alloc(&memory, count, sizeof(float), "moments"));
     t->v = memory;
-    PF_TRY(pf_alloc(&memory, pf_projection_scratch(pf_config_head_size(&t->config)), sizeof(double), "projections"));
+    PF_TRY(pf_alloc(&memory, pf_projection_scratch(pf_config_head_size(&t->config)), sizeof(double),
+                    "projections"));
     t->draw_scratch = memory;
     return t->checkpoint ? pf_checkpoint_read_moments(t->checkpoint, t->host->parameters, t->m, t->v) : PF_OK;
 }
@@ -199,8 +206,11 @@ static pf_status create_model(pf_training *t)
 static pf_status remember_device(pf_training *t)
 {
     const pf_device_info *info = pf_device_describe(t->device);
-    if (t->checkpoint && (strcmp(t->state.device, info->name) != 0 || strcmp(t->state.driver, info->driver) != 0))
-        PF_TRY(pf_training_warn(t, "the run was started on another device or driver: going on is right, but not to the last bit"));
+    if (t->checkpoint &&
+        (strcmp(t->state.device, info->name) != 0 || strcmp(t->state.driver, info->driver) != 0))
+        PF_TRY(pf_training_warn(
+            t,
+            "the run was started on another device or driver: going on is right, but not to the last bit"));
     snprintf(t->state.device, sizeof t->state.device, "%s", info->name);
     snprintf(t->state.driver, sizeof t->state.driver, "%s", info->driver);
     return PF_OK;
@@ -238,8 +248,10 @@ static pf_status create(pf_device *device, const pf_training_options *options, p
     t->device = device;
     t->stop = options->stop;
     const pf_status status = prepare(t, options);
-    if (status == PF_OK) *out = t;
-    else pf_training_close(t);
+    if (status == PF_OK)
+        *out = t;
+    else
+        pf_training_close(t);
     return status;
 }
 
@@ -258,7 +270,8 @@ pf_status pf_training_open(pf_device *device, const pf_training_options *options
     return PF_OK;
 }
 
-pf_status pf_training_dry_run(pf_device *device, const pf_training_options *options, char **config, pf_memory_plan *plan)
+pf_status pf_training_dry_run(pf_device *device, const pf_training_options *options, char **config,
+                              pf_memory_plan *plan)
 {
     pf_training *t = NULL;
     PF_TRY(create(device, options, &t));

@@ -17,28 +17,28 @@ struct pf_training {
     pf_device *device;
     struct pf_config config;
     char *run, *init;
-    bool resume;                     // the run was there already
-    char *checkpoint;                // to resume from; NULL: a fresh start
+    bool resume;      // the run was there already
+    char *checkpoint; // to resume from; NULL: a fresh start
     pf_training_state state;
-    pf_model_arrays *host;           // staging for checkpoints, initial values
-    float *m, *v;                    // the same for the optimiser's moments
-    pf_corpus *train, *valid;        // valid NULL: none
+    pf_model_arrays *host;    // staging for checkpoints, initial values
+    float *m, *v;             // the same for the optimiser's moments
+    pf_corpus *train, *valid; // valid NULL: none
     pf_loader *loader;
     pf_evaluation *evaluation;
     pf_model *model;
     pf_trainer *trainer;
     pf_memory_plan plan;
-    double *draw_scratch;            // for redrawing projections
+    double *draw_scratch; // for redrawing projections
     FILE *metrics;
-    bool is_saved;                   // the state as it is stands in a checkpoint
-    double started_s, clock_s;       // monotonic: of this process's training; earlier seconds in state.seconds
+    bool is_saved;             // the state as it is stands in a checkpoint
+    double started_s, clock_s; // monotonic: of this process's training; earlier seconds in state.seconds
     const volatile sig_atomic_t *stop;
     pf_text *warnings;
     size_t n_warnings, warnings_capacity;
 };
 
-// The configuration from preset or file, init, resumed run and settings, in this order; and which checkpoint to go on
-// from. Fills config, checkpoint, resume.
+// The configuration from preset or file, init, resumed run and settings, in this order; and which checkpoint
+// to go on from. Fills config, checkpoint, resume.
 pf_status pf_training_configure(pf_training *t, const pf_training_options *options);
 
 pf_status pf_training_warn(pf_training *t, const char *text);

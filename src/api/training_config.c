@@ -63,8 +63,10 @@ static pf_status configure_resumed(pf_training *t, const pf_training_options *o)
     PF_TRY(pf_config_finish(&own, PF_CONFIG_MODEL));
     PF_TRY(pf_config_finish(&wanted, PF_CONFIG_USER));
     const char *key = pf_config_difference(&own, &wanted, PF_CONFIG_ALL_KEYS, true);
-    PF_CHECK(!key, PF_ERROR_USAGE, "%s differs from what the run in %s began with; resume with the same command, or "
-             "start a new run", key, t->run);
+    PF_CHECK(!key, PF_ERROR_USAGE,
+             "%s differs from what the run in %s began with; resume with the same command, or "
+             "start a new run",
+             key, t->run);
     t->config = wanted;
     return PF_OK;
 }
@@ -77,7 +79,8 @@ static pf_status check_unused(const char *run)
         PF_TRY(pf_join_path(&path, run, traces[i]));
         const bool is_there = pf_exists(path);
         pf_free(path);
-        PF_CHECK(!is_there, PF_ERROR_USAGE, "%s holds a run already; go on with --resume, or name a new directory", run);
+        PF_CHECK(!is_there, PF_ERROR_USAGE,
+                 "%s holds a run already; go on with --resume, or name a new directory", run);
     }
     return PF_OK;
 }

@@ -43,8 +43,10 @@ pf_status pf_training_open_metrics(pf_training *t)
         const long end = lines_until(file, t->state.step);
         if (ftruncate(fileno(file), end) != 0 || fseek(file, end, SEEK_SET) != 0) status = fail_io(path);
     }
-    if (status == PF_OK) t->metrics = file;
-    else if (file) fclose(file);
+    if (status == PF_OK)
+        t->metrics = file;
+    else if (file)
+        fclose(file);
     pf_free(path);
     return status;
 }

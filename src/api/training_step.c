@@ -27,13 +27,16 @@ static double seconds_so_far(const pf_training *t)
 static pf_status redraw_if_due(pf_training *t, int64_t step)
 {
     const int64_t interval = t->config.attention.redraw_interval;
-    if (interval == 0 || step == 1 || (step - 1) % interval != 0 || t->host->parameters->projections_size == 0) return PF_OK;
+    if (interval == 0 || step == 1 || (step - 1) % interval != 0 ||
+        t->host->parameters->projections_size == 0)
+        return PF_OK;
     const uint64_t draw = (uint64_t)((step - 1) / interval);
     for (int layer = 0; layer < t->config.num_hidden_layers; layer++) {
         if (!pf_config_has_projection(&t->config, layer)) continue;
         const pf_projection_request request =
             pf_projection_of_layer(&t->config, (uint64_t)t->config.train.seed, layer, draw);
-        pf_projection_draw(t->host->projections + t->host->parameters->layer[layer].projection, &request, t->draw_scratch);
+        pf_projection_draw(t->host->projections + t->host->parameters->layer[layer].projection, &request,
+                           t->draw_scratch);
     }
     return pf_model_upload(t->model, NULL, t->host->projections);
 }
@@ -71,13 +74,15 @@ static pf_status run_step(pf_training *t, pf_training_report *report)
     const pf_step *step = pf_loader_next(t->loader);
     const double learning_rate = pf_learning_rate(&t->config.train, number);
     pf_trainer_result result;
-    pf_status status = pf_trainer_step(t->trainer, &(pf_trainer_step_call){
-                                                       .micro = step->micro,
-                                                       .n_micro = step->n_micro,
-                                                       .n_targets = step->n_targets,
-                                                       .step = number,
-                                                       .learning_rate = learning_rate,
-                                                   }, &result);
+    pf_status status = pf_trainer_step(t->trainer,
+                                       &(pf_trainer_step_call){
+                                           .micro = step->micro,
+                                           .n_micro = step->n_micro,
+                                           .n_targets = step->n_targets,
+                                           .step = number,
+                                           .learning_rate = learning_rate,
+                                       },
+                                       &result);
     if (status == PF_ERROR_NUMERICAL) keep_failed_batch(t, step);
     if (status != PF_OK) return pf_context(status, "step %lld", (long long)number);
     t->state.step = number;

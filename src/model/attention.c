@@ -91,7 +91,8 @@ static pf_status extend_cache(pf_model *m, const pf_layer_kept *kept, qkv_rows *
     return PF_OK;
 }
 
-static pf_status exact_forward(pf_model *m, pf_softmax_attention *op, const pf_layer_kept *kept, const qkv_rows *rows)
+static pf_status exact_forward(pf_model *m, pf_softmax_attention *op, const pf_layer_kept *kept,
+                               const qkv_rows *rows)
 {
     return pf_softmax_attention_run(op, &(pf_softmax_attention_forward){
                                             .o = {kept->attended, m->config.hidden_size, 0},
@@ -110,7 +111,8 @@ pf_status pf_attention_forward(pf_model *m, int layer)
     qkv_rows rows = columns(m, kept->qkv);
     const qkv_rows fresh = rows;
     if (kept->cache) PF_TRY(extend_cache(m, kept, &rows));
-    if (pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX) return exact_forward(m, m->exact, kept, &rows);
+    if (pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX)
+        return exact_forward(m, m->exact, kept, &rows);
     if (m->local) PF_TRY(exact_forward(m, m->local, kept, &rows));
     if (!m->favor) return PF_OK;
     return pf_favor_run(m->favor, &(pf_favor_forward){
@@ -151,7 +153,8 @@ pf_status pf_attention_backward(pf_model *m, int layer)
     const pf_layer_kept *kept = pf_kept(m, layer);
     const qkv_rows rows = columns(m, kept->qkv), d = columns(m, m->d_qkv);
     const int32_t D = m->config.hidden_size;
-    if (pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX) return exact_backward(m, m->exact, kept);
+    if (pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX)
+        return exact_backward(m, m->exact, kept);
     if (m->local) PF_TRY(exact_backward(m, m->local, kept));
     if (!m->favor) return PF_OK;
     return pf_favor_run_backward(m->favor, &(pf_favor_backward){

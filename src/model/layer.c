@@ -3,18 +3,18 @@
 //   x_middle = x        + dropout(Wo attention(LN(x)))
 //   x_next   = x_middle + dropout(Wdown dropout(act(Wup LN(x_middle) + b)) + b)
 //
-// Kept for the backward pass: x, x_middle, LN's statistics, qkv, o, u = Wup LN(x_middle) + b. LN(x) and act(u) are
-// made again: that costs a pass over memory each and saves 2D + F numbers a row and layer.
-// The backward pass is the forward pass read upward; d_stream is the gradient of the residual stream.
+// Kept for the backward pass: x, x_middle, LN's statistics, qkv, o, u = Wup LN(x_middle) + b. LN(x) and
+// act(u) are made again: that costs a pass over memory each and saves 2D + F numbers a row and layer. The
+// backward pass is the forward pass read upward; d_stream is the gradient of the residual stream.
 #include "model/parts.h"
 
 pf_layer_kept *pf_kept(pf_model *m, int layer)
 {
-    return &m->kept[m->n_kept == 1 ? 0 : layer];
+    return &m->kept[layer];
 }
 
-// Without training there are two stream buffers in turn: x and x_middle of the one kept set, so the stream after a
-// layer is where it began.
+// Without training there are two stream buffers in turn: x and x_middle of the one kept set, so the stream
+// after a layer is where it began.
 pf_buffer *pf_stream_after(pf_model *m, int layer)
 {
     if (!m->limits.training) return m->kept[0].x;
@@ -24,18 +24,21 @@ pf_buffer *pf_stream_after(pf_model *m, int layer)
 const pf_dropout *pf_dropout_of(const pf_model *m, int layer, int site, pf_dropout *storage)
 {
     if (!m->pass.dropout || m->config.hidden_dropout <= 0) return NULL;
-    *storage = pf_dropout_at(m->config.hidden_dropout, m->pass.seed, m->pass.step, (uint64_t)(layer * 3 + site));
+    *storage =
+        pf_dropout_at(m->config.hidden_dropout, m->pass.seed, m->pass.step, (uint64_t)(layer * 3 + site));
     return storage;
 }
 
 static pf_status norm_forward(pf_model *m, const pf_norm_weights *w, const pf_buffer *x, pf_buffer *stat)
 {
-    return pf_layer_norm_run(m->layer_norm, &(pf_layer_norm_forward){m->normed, stat, x, w->weight, w->bias,
-                                                                     m->input.n_rows, (float)m->config.layer_norm_eps});
+    return pf_layer_norm_run(m->layer_norm,
+                             &(pf_layer_norm_forward){m->normed, stat, x, w->weight, w->bias, m->input.n_rows,
+                                                      (float)m->config.layer_norm_eps});
 }
 
 // d_stream += gradient of x through the norm, from m->d_branch
-static pf_status norm_backward(pf_model *m, const pf_norm_weights *w, const pf_buffer *x, const pf_buffer *stat)
+static pf_status norm_backward(pf_model *m, const pf_norm_weights *w, const pf_buffer *x,
+                               const pf_buffer *stat)
 {
     return pf_layer_norm_run_backward(m->layer_norm, &(pf_layer_norm_backward){
                                                          .dx = m->d_stream,
@@ -83,12 +86,13 @@ static pf_status attention_forward(pf_model *m, int layer)
     const pf_layer_weights *w = &m->weights.layers[layer];
     const pf_layer_kept *kept = pf_kept(m, layer);
     pf_dropout storage;
-    PF_TRY(norm_forward(m, &w->attention_norm, kept->x, kept->stat));                           // h      [N,D]
-    PF_TRY(pf_linear_forward(m->matmul, &w->qkv, kept->qkv, m->normed, NULL, m->input.n_rows)); // q k v  [N,3D]
+    PF_TRY(norm_forward(m, &w->attention_norm, kept->x, kept->stat)); // h      [N,D]
+    PF_TRY(
+        pf_linear_forward(m->matmul, &w->qkv, kept->qkv, m->normed, NULL, m->input.n_rows)); // q k v  [N,3D]
     PF_TRY(rotate(m, kept->qkv, false));
-    PF_TRY(pf_attention_forward(m, layer));                                                     // o      [N,D]
+    PF_TRY(pf_attention_forward(m, layer)); // o      [N,D]
     return add_branch(m, &w->output, kept->x_middle, kept->x, kept->attended,
-                      pf_dropout_of(m, layer, PF_SITE_ATTENTION, &storage));                    // stream [N,D]
+                      pf_dropout_of(m, layer, PF_SITE_ATTENTION, &storage)); // stream [N,D]
 }
 
 static pf_status feed_forward(pf_model *m, int layer)
@@ -99,12 +103,12 @@ static pf_status feed_forward(pf_model *m, int layer)
     PF_TRY(norm_forward(m, &w->feed_forward_norm, kept->x_middle, kept->stat_middle));            // h [N,D]
     PF_TRY(pf_linear_forward(m->matmul, &w->up, kept->hidden, m->normed, NULL, m->input.n_rows)); // u [N,F]
     PF_TRY(pf_activate_run(m->activation, &(pf_activate_forward){
-                                                .g = m->activated,
-                                                .u = kept->hidden,
-                                                .place = m->input.place,
-                                                .dropout = pf_dropout_of(m, layer, PF_SITE_HIDDEN, &hidden),
-                                                .rows = m->input.n_rows,
-                                            }));                                                  // g [N,F]
+                                              .g = m->activated,
+                                              .u = kept->hidden,
+                                              .place = m->input.place,
+                                              .dropout = pf_dropout_of(m, layer, PF_SITE_HIDDEN, &hidden),
+                                              .rows = m->input.n_rows,
+                                          })); // g [N,F]
     return add_branch(m, &w->down, pf_stream_after(m, layer), kept->x_middle, m->activated,
                       pf_dropout_of(m, layer, PF_SITE_FEED_FORWARD, &branch));
 }
@@ -137,19 +141,20 @@ static pf_status feed_forward_backward(pf_model *m, int layer)
     pf_dropout hidden, branch;
     PF_TRY(branch_gradient(m, pf_dropout_of(m, layer, PF_SITE_FEED_FORWARD, &branch), &d_branch)); // [N,D]
     PF_TRY(pf_linear_backward_input(m->matmul, &w->down, m->d_hidden, d_branch, rows));            // dg [N,F]
-    PF_TRY(pf_activate_run_backward(m->activation, &(pf_activate_backward){
-                                                         .du = m->d_hidden,
-                                                         .g = m->activated,
-                                                         .u = kept->hidden,
-                                                         .dg = m->d_hidden,
-                                                         .place = m->input.place,
-                                                         .dropout = pf_dropout_of(m, layer, PF_SITE_HIDDEN, &hidden),
-                                                         .rows = rows,
-                                                     }));                                          // du, and g again
+    PF_TRY(pf_activate_run_backward(m->activation,
+                                    &(pf_activate_backward){
+                                        .du = m->d_hidden,
+                                        .g = m->activated,
+                                        .u = kept->hidden,
+                                        .dg = m->d_hidden,
+                                        .place = m->input.place,
+                                        .dropout = pf_dropout_of(m, layer, PF_SITE_HIDDEN, &hidden),
+                                        .rows = rows,
+                                    })); // du, and g again
     PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &w->down, d_branch, m->activated, rows));
-    PF_TRY(norm_forward(m, &w->feed_forward_norm, kept->x_middle, kept->stat_middle));             // h again
+    PF_TRY(norm_forward(m, &w->feed_forward_norm, kept->x_middle, kept->stat_middle)); // h again
     PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &w->up, m->d_hidden, m->normed, rows));
-    PF_TRY(pf_linear_backward_input(m->matmul, &w->up, m->d_branch, m->d_hidden, rows));           // dh [N,D]
+    PF_TRY(pf_linear_backward_input(m->matmul, &w->up, m->d_branch, m->d_hidden, rows)); // dh [N,D]
     return norm_backward(m, &w->feed_forward_norm, kept->x_middle, kept->stat_middle);
 }
 
@@ -162,13 +167,14 @@ static pf_status attention_backward(pf_model *m, int layer)
     pf_dropout storage;
     PF_TRY(branch_gradient(m, pf_dropout_of(m, layer, PF_SITE_ATTENTION, &storage), &d_branch));
     PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &w->output, d_branch, kept->attended, rows));
-    // The gradient of o goes into `normed`: d_branch may be what is read here, and h is made again below anyway.
-    PF_TRY(pf_linear_backward_input(m->matmul, &w->output, m->normed, d_branch, rows));            // do [N,D]
-    PF_TRY(pf_attention_backward(m, layer));                                                       // dq dk dv [N,3D]
+    // The gradient of o goes into `normed`: d_branch may be what is read here, and h is made again below
+    // anyway.
+    PF_TRY(pf_linear_backward_input(m->matmul, &w->output, m->normed, d_branch, rows)); // do [N,D]
+    PF_TRY(pf_attention_backward(m, layer));                                            // dq dk dv [N,3D]
     PF_TRY(rotate(m, m->d_qkv, true));
-    PF_TRY(norm_forward(m, &w->attention_norm, kept->x, kept->stat));                              // h again
+    PF_TRY(norm_forward(m, &w->attention_norm, kept->x, kept->stat)); // h again
     PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &w->qkv, m->d_qkv, m->normed, rows));
-    PF_TRY(pf_linear_backward_input(m->matmul, &w->qkv, m->d_branch, m->d_qkv, rows));             // dh [N,D]
+    PF_TRY(pf_linear_backward_input(m->matmul, &w->qkv, m->d_branch, m->d_qkv, rows)); // dh [N,D]
     return norm_backward(m, &w->attention_norm, kept->x, kept->stat);
 }
 

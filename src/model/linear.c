@@ -27,8 +27,8 @@ pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffe
     return pf_matmul_run(matmul, &call);
 }
 
-pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, pf_buffer *dx, const pf_buffer *dy,
-                                   int rows)
+pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, pf_buffer *dx,
+                                   const pf_buffer *dy, int rows)
 {
     pf_matmul_call call = input_call(linear, rows);
     call.c = dx, call.a = dy, call.b = linear->weight;
@@ -53,7 +53,8 @@ pf_status pf_linear_backward_weights(pf_matmul *matmul, pf_column_sum *sums, con
 pf_status pf_linear_scratch_bytes(const pf_matmul *matmul, const pf_linear *sizes, int rows, bool training,
                                   size_t *bytes)
 {
-    const pf_matmul_call calls[] = {forward_call(sizes, rows), input_call(sizes, rows), weights_call(sizes, rows)};
+    const pf_matmul_call calls[] = {forward_call(sizes, rows), input_call(sizes, rows),
+                                    weights_call(sizes, rows)};
     for (int i = 0; i < (training ? 3 : 1); i++) {
         size_t needed = 0;
         PF_TRY(pf_matmul_scratch_bytes(matmul, &calls[i], &needed));

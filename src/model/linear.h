@@ -17,8 +17,8 @@ pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffe
                             const pf_buffer *residual, int rows);
 
 // dx [N,in] = dy [N,out] W
-pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, pf_buffer *dx, const pf_buffer *dy,
-                                   int rows);
+pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, pf_buffer *dx,
+                                   const pf_buffer *dy, int rows);
 
 // d_weight += dy^T x, d_bias += sum of dy's rows
 pf_status pf_linear_backward_weights(pf_matmul *matmul, pf_column_sum *sums, const pf_linear *linear,

@@ -29,12 +29,12 @@ typedef struct pf_layer_weights {
 typedef struct pf_weights {
     pf_buffer *parameters, *gradients, *projections; // the arenas; all below are views into them
     pf_buffer *token, *d_token;                      // [A,D]
-    pf_buffer *position, *d_position;                // [Lmax,D], learned; sinusoidal: the fixed table, no gradient
+    pf_buffer *position, *d_position; // [Lmax,D], learned; sinusoidal: the fixed table, no gradient
     pf_layer_weights *layers;
     pf_norm_weights norm;
     pf_linear head;
-    pf_buffer *sinusoids;                            // the fixed table, if positions are sinusoidal
-    pf_buffer **views; // all views, for freeing
+    pf_buffer *sinusoids; // the fixed table, if positions are sinusoidal
+    pf_buffer **views;    // all views, for freeing
     size_t n_views, views_capacity;
 } pf_weights;
 
@@ -45,12 +45,12 @@ void pf_weights_free(pf_weights *weights);
 // What the forward pass of a layer leaves for the backward pass. Without training all layers share
 // one of these, but for `state` with carry.
 typedef struct pf_layer_kept {
-    pf_buffer *x, *x_middle;             // the stream before attention and before the feed-forward [N,D]
-    pf_buffer *stat, *stat_middle;       // [N,2]
-    pf_buffer *qkv, *attended, *hidden;  // [N,3D], o [N,D], u [N,F]
-    pf_buffer *normalizer, *log_sum;     // FAVOR's R; exact attention's log of its denominator
-    pf_buffer *state;                    // FAVOR's sums
-    pf_buffer *cache;                    // with carry: keys and values of exact attention [B*Lmax,2D]
+    pf_buffer *x, *x_middle;            // the stream before attention and before the feed-forward [N,D]
+    pf_buffer *stat, *stat_middle;      // [N,2]
+    pf_buffer *qkv, *attended, *hidden; // [N,3D], o [N,D], u [N,F]
+    pf_buffer *normalizer, *log_sum;    // FAVOR's R; exact attention's log of its denominator
+    pf_buffer *state;                   // FAVOR's sums
+    pf_buffer *cache;                   // with carry: keys and values of exact attention [B*Lmax,2D]
 } pf_layer_kept;
 
 // The rows of a batch on the device, and where they belong.
@@ -58,9 +58,9 @@ typedef struct pf_input {
     pf_buffer *token, *target; // int [N]
     pf_buffer *place;          // pf_place [N]
     pf_place *host_places;
-    int32_t *lengths;          // [B]
+    int32_t *lengths; // [B]
     pf_sequences *sequences;
-    pf_buffer *keys;           // with carry: pf_key_range [B]
+    pf_buffer *keys; // with carry: pf_key_range [B]
     pf_key_range *host_keys;
     int32_t n_rows, n_sequences;
 } pf_input;
@@ -73,13 +73,12 @@ struct pf_model {
     pf_parameters *params;
     pf_weights weights;
     pf_input input;
-    pf_layer_kept *kept;   // [layers]; see pf_layer_kept
-    int n_kept;
-    pf_buffer *x_last;     // the stream after the last layer [N,D]
+    pf_layer_kept *kept; // [layers]; see pf_layer_kept
+    pf_buffer *x_last; // the stream after the last layer [N,D]
     pf_buffer *stat_last;
     pf_buffer *normed, *activated, *logits, *row_losses, *scratch;
     pf_buffer *d_stream, *d_branch, *d_qkv, *d_hidden, *delta;
-    pf_buffer **captured;  // [limits.n_captured]
+    pf_buffer **captured; // [limits.n_captured]
     // operations
     pf_matmul *matmul;
     pf_column_sum *column_sum;
@@ -88,10 +87,11 @@ struct pf_model {
     pf_activate *activation;
     pf_residual *residual;
     pf_rotary *rotary;
-    pf_favor *favor;                    // heads local_heads .. H-1 of layers of type favor
-    pf_softmax_attention *exact, *local; // all heads of layers of type softmax; the first local_heads, windowed
+    pf_favor *favor; // heads local_heads .. H-1 of layers of type favor
+    pf_softmax_attention *exact,
+        *local; // all heads of layers of type softmax; the first local_heads, windowed
     pf_cross_entropy *cross_entropy;
-    pf_pass pass;                       // of the last forward
+    pf_pass pass; // of the last forward
 };
 
 // ---- attention.c: heads of one layer, from q, k, v to o and back ----
@@ -120,6 +120,7 @@ const pf_dropout *pf_dropout_of(const pf_model *model, int layer, int site, pf_d
 
 pf_status pf_input_create(pf_device *device, const pf_model_limits *limits, pf_input *out);
 void pf_input_free(pf_input *input);
-pf_status pf_input_upload(pf_input *input, const pf_model_limits *limits, const pf_batch *batch, const pf_pass *pass);
+pf_status pf_input_upload(pf_input *input, const pf_model_limits *limits, const pf_batch *batch,
+                          const pf_pass *pass);
 
 #endif

@@ -9,29 +9,45 @@ static pf_status buffer(pf_model *m, size_t bytes, const char *name, pf_buffer *
     return bytes ? pf_buffer_create(m->device, bytes, name, out) : PF_OK;
 }
 
-static pf_status create_kept(pf_model *m)
+static pf_status create_kept_layer(pf_model *m, pf_layer_kept *k)
 {
     const pf_plan *p = &m->plan;
+    PF_TRY(buffer(m, p->stream, "residual stream", &k->x));
+    PF_TRY(buffer(m, p->stream, "residual stream", &k->x_middle));
+    PF_TRY(buffer(m, p->stat, "norm statistics", &k->stat));
+    PF_TRY(buffer(m, p->stat, "norm statistics", &k->stat_middle));
+    PF_TRY(buffer(m, p->qkv, "queries, keys, values", &k->qkv));
+    PF_TRY(buffer(m, p->attended, "attention output", &k->attended));
+    PF_TRY(buffer(m, p->hidden, "hidden units", &k->hidden));
+    PF_TRY(buffer(m, p->normalizer, "attention normalizer", &k->normalizer));
+    return buffer(m, p->log_sum, "attention normalizer", &k->log_sum);
+}
+
+static bool keeps_apart(const pf_model *m, int layer)
+{
+    return layer < m->plan.n_kept;
+}
+
+static bool has_own_state(const pf_model *m, int layer)
+{
+    return keeps_apart(m, layer) || m->limits.carry;
+}
+
+// Without training every layer sees the buffers of the first one; with carry each has its own state.
+static pf_status create_kept(pf_model *m)
+{
     const int n_layers = m->config.num_hidden_layers;
     void *memory = NULL;
     PF_TRY(pf_alloc(&memory, (size_t)n_layers, sizeof(pf_layer_kept), "layers"));
     m->kept = memory;
     for (int l = 0; l < n_layers; l++) {
         pf_layer_kept *k = &m->kept[l];
-        if (l < p->n_kept || m->limits.carry) {
-            PF_TRY(buffer(m, p->state, "attention state", &k->state));
-            PF_TRY(buffer(m, p->cache, "cached keys", &k->cache));
-        }
-        if (l >= p->n_kept) continue;
-        PF_TRY(buffer(m, p->stream, "residual stream", &k->x));
-        PF_TRY(buffer(m, p->stream, "residual stream", &k->x_middle));
-        PF_TRY(buffer(m, p->stat, "norm statistics", &k->stat));
-        PF_TRY(buffer(m, p->stat, "norm statistics", &k->stat_middle));
-        PF_TRY(buffer(m, p->qkv, "queries, keys, values", &k->qkv));
-        PF_TRY(buffer(m, p->attended, "attention output", &k->attended));
-        PF_TRY(buffer(m, p->hidden, "hidden units", &k->hidden));
-        PF_TRY(buffer(m, p->normalizer, "attention normalizer", &k->normalizer));
-        PF_TRY(buffer(m, p->log_sum, "attention normalizer", &k->log_sum));
+        if (keeps_apart(m, l)) PF_TRY(create_kept_layer(m, k));
+        else *k = m->kept[0];
+        if (!has_own_state(m, l)) continue;
+        k->state = k->cache = NULL;
+        PF_TRY(buffer(m, m->plan.state, "attention state", &k->state));
+        PF_TRY(buffer(m, m->plan.cache, "cached keys", &k->cache));
     }
     return PF_OK;
 }
@@ -56,7 +72,8 @@ static pf_status create_buffers(pf_model *m)
     void *memory = NULL;
     PF_TRY(pf_alloc(&memory, (size_t)m->limits.n_captured, sizeof(pf_buffer *), "captured layers"));
     m->captured = memory;
-    for (int i = 0; i < m->limits.n_captured; i++) PF_TRY(buffer(m, p->stream, "captured layer", &m->captured[i]));
+    for (int i = 0; i < m->limits.n_captured; i++)
+        PF_TRY(buffer(m, p->stream, "captured layer", &m->captured[i]));
     return PF_OK;
 }
 
@@ -108,20 +125,29 @@ pf_status pf_model_create(pf_device *device, const struct pf_config *config, con
     return PF_OK;
 }
 
-static void free_buffers(pf_model *m)
+static void free_kept(pf_model *m)
 {
     for (int l = 0; m->kept && l < m->config.num_hidden_layers; l++) {
         pf_layer_kept *k = &m->kept[l];
-        pf_buffer *all[] = {k->x, k->x_middle, k->stat, k->stat_middle, k->qkv, k->attended,
-                            k->hidden, k->normalizer, k->log_sum, k->state, k->cache};
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++) pf_buffer_free(all[i]);
+        if (has_own_state(m, l)) {
+            pf_buffer_free(k->state);
+            pf_buffer_free(k->cache);
+        }
+        pf_buffer *all[] = {k->x,        k->x_middle, k->stat,       k->stat_middle, k->qkv,
+                            k->attended, k->hidden,   k->normalizer, k->log_sum};
+        for (size_t i = 0; keeps_apart(m, l) && i < sizeof all / sizeof *all; i++) pf_buffer_free(all[i]);
     }
-    pf_buffer *all[] = {m->x_last, m->stat_last, m->normed, m->activated, m->logits, m->row_losses, m->scratch,
-                        m->d_stream, m->d_branch, m->d_qkv, m->d_hidden, m->delta};
+    pf_free(m->kept);
+}
+
+static void free_buffers(pf_model *m)
+{
+    free_kept(m);
+    pf_buffer *all[] = {m->x_last,  m->stat_last, m->normed,   m->activated, m->logits,   m->row_losses,
+                        m->scratch, m->d_stream,  m->d_branch, m->d_qkv,     m->d_hidden, m->delta};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) pf_buffer_free(all[i]);
     for (int i = 0; m->captured && i < m->limits.n_captured; i++) pf_buffer_free(m->captured[i]);
     pf_free(m->captured);
-    pf_free(m->kept);
 }
 
 void pf_model_free(pf_model *m)
@@ -183,9 +209,10 @@ pf_status pf_model_forward(pf_model *m, const pf_batch *batch, const pf_pass *pa
         PF_TRY(pf_context(pf_layer_forward(m, layer), "layer %d, forward", layer));
         PF_TRY(capture(m, layer + 1, pf_stream_after(m, layer)));
     }
-    PF_TRY(pf_layer_norm_run(m->layer_norm, &(pf_layer_norm_forward){
-                                                m->normed, m->stat_last, last_stream(m), m->weights.norm.weight,
-                                                m->weights.norm.bias, m->input.n_rows, (float)m->config.layer_norm_eps}));
+    PF_TRY(pf_layer_norm_run(m->layer_norm,
+                             &(pf_layer_norm_forward){m->normed, m->stat_last, last_stream(m),
+                                                      m->weights.norm.weight, m->weights.norm.bias,
+                                                      m->input.n_rows, (float)m->config.layer_norm_eps}));
     PF_TRY(capture(m, -1, m->normed));
     return pf_linear_forward(m->matmul, &m->weights.head, m->logits, m->normed, NULL, m->input.n_rows);
 }
@@ -215,7 +242,8 @@ pf_status pf_model_backward(pf_model *m)
 {
     const pf_norm_weights *norm = &m->weights.norm;
     const int rows = m->input.n_rows;
-    PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &m->weights.head, m->logits, m->normed, rows));
+    PF_TRY(
+        pf_linear_backward_weights(m->matmul, m->column_sum, &m->weights.head, m->logits, m->normed, rows));
     PF_TRY(pf_linear_backward_input(m->matmul, &m->weights.head, m->d_branch, m->logits, rows));
     PF_TRY(pf_layer_norm_run_backward(m->layer_norm, &(pf_layer_norm_backward){
                                                          .dx = m->d_stream,

@@ -53,8 +53,9 @@ pf_status pf_model_backward(pf_model *model);
 pf_status pf_model_clear_gradients(pf_model *model);
 
 // Results of the last forward pass; these wait. `rows` as in the batch.
-pf_status pf_model_read_logits(pf_model *model, float *out);         // [N,A]
-pf_status pf_model_read_target_log_p(pf_model *model, float *out);   // [N], after loss; 0 without target; limits.row_losses
+pf_status pf_model_read_logits(pf_model *model, float *out); // [N,A]
+pf_status pf_model_read_target_log_p(pf_model *model,
+                                     float *out); // [N], after loss; 0 without target; limits.row_losses
 pf_status pf_model_read_layer(pf_model *model, int captured, float *out); // [N,D], see limits.capture
 
 #endif

@@ -19,25 +19,31 @@ static void plan_attention(const struct pf_config *c, const pf_model_limits *lim
     const pf_softmax_attention_config exact = pf_exact_config_of(c, false, limits->training);
     const int32_t rows = limits->max_rows;
     if (has_favor && favor.n_heads > 0) {
-        const pf_favor_room room = {limits->max_sequences, pf_blocks_at_most(limits->max_sequences, rows), rows};
+        const pf_favor_room room = {limits->max_sequences, pf_blocks_at_most(limits->max_sequences, rows),
+                                    rows};
         plan->normalizer = pf_favor_normalizer_bytes(&favor, rows);
         if (!favor.causal || limits->carry) plan->state = pf_favor_state_bytes(&favor, limits->max_sequences);
         plan->scratch = pf_favor_forward_scratch_bytes(&favor, room);
-        if (limits->training) plan->scratch = largest(plan->scratch, pf_favor_backward_scratch_bytes(&favor, room));
+        if (limits->training)
+            plan->scratch = largest(plan->scratch, pf_favor_backward_scratch_bytes(&favor, room));
     }
     const bool exact_heads = has_exact || (has_favor && c->attention.local_heads > 0);
     if (exact_heads && limits->training)
         plan->log_sum = pf_softmax_attention_log_sum_floats(&exact, rows) * sizeof(float);
     if (exact_heads && limits->carry)
-        plan->cache = (size_t)limits->max_sequences * (size_t)limits->max_length * 2 * (size_t)c->hidden_size * sizeof(float);
+        plan->cache = (size_t)limits->max_sequences * (size_t)limits->max_length * 2 *
+                      (size_t)c->hidden_size * sizeof(float);
 }
 
-static pf_status plan_matmul(const struct pf_config *c, const pf_model_limits *limits, const pf_matmul *matmul,
-                             pf_plan *plan)
+static pf_status plan_matmul(const struct pf_config *c, const pf_model_limits *limits,
+                             const pf_matmul *matmul, pf_plan *plan)
 {
     const int D = c->hidden_size, F = c->intermediate_size;
-    const pf_linear kinds[] = {{.in = D, .out = 3 * D}, {.in = D, .out = D}, {.in = D, .out = F},
-                               {.in = F, .out = D}, {.in = D, .out = c->vocab_size}};
+    const pf_linear kinds[] = {{.in = D, .out = 3 * D},
+                               {.in = D, .out = D},
+                               {.in = D, .out = F},
+                               {.in = F, .out = D},
+                               {.in = D, .out = c->vocab_size}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         PF_TRY(pf_linear_scratch_bytes(matmul, &kinds[i], limits->max_rows, limits->training, &plan->matmul));
     return PF_OK;
@@ -60,15 +66,16 @@ pf_status pf_plan_make(const struct pf_config *c, const pf_model_limits *limits,
         .normed = rows * D * number,
         .activated = rows * F * number,
         .logits = rows * A * number,
-        .rows = rows * (2 * sizeof(int32_t) + sizeof(pf_place)) + (size_t)limits->max_sequences * sizeof(pf_sequence) +
-                (size_t)n_blocks * sizeof(pf_block) +
+        .rows = rows * (2 * sizeof(int32_t) + sizeof(pf_place)) +
+                (size_t)limits->max_sequences * sizeof(pf_sequence) + (size_t)n_blocks * sizeof(pf_block) +
                 (limits->carry ? (size_t)limits->max_sequences * sizeof(pf_key_range) : 0),
         .row_losses = limits->row_losses ? rows * number : 0,
         .captured = (size_t)limits->n_captured * rows * D * number,
         .n_layers = c->num_hidden_layers,
         .n_kept = limits->training ? c->num_hidden_layers : 1,
     };
-    if (c->position_embedding_type == PF_POSITION_SINUSOIDAL) plan.tables = (size_t)c->max_position_embeddings * D * number;
+    if (c->position_embedding_type == PF_POSITION_SINUSOIDAL)
+        plan.tables = (size_t)c->max_position_embeddings * D * number;
     if (c->position_embedding_type == PF_POSITION_ROTARY)
         plan.tables = (size_t)limits->max_length * (size_t)pf_config_head_size(c) * number;
     plan_attention(c, limits, &plan);
@@ -93,12 +100,12 @@ uint64_t pf_plan_activation_bytes(const pf_plan *p, bool carry)
 {
     const uint64_t layers = (uint64_t)p->n_kept, states = (uint64_t)(carry ? p->n_layers : p->n_kept);
     return layers * pf_plan_kept_bytes(p) + states * (p->state + p->cache) + p->stream + p->stat + p->normed +
-           p->activated + p->logits + p->rows + p->captured + p->row_losses + p->tables + p->d_stream + p->d_branch + p->d_qkv +
-           p->d_hidden + p->log_sum;
+           p->activated + p->logits + p->rows + p->captured + p->row_losses + p->tables + p->d_stream +
+           p->d_branch + p->d_qkv + p->d_hidden + p->log_sum;
 }
 
 uint64_t pf_plan_total_bytes(const pf_plan *p, bool carry)
 {
-    return p->parameters + p->gradients + p->moments + p->projections + pf_plan_activation_bytes(p, carry) + p->scratch +
-           p->matmul;
+    return p->parameters + p->gradients + p->moments + p->projections + pf_plan_activation_bytes(p, carry) +
+           p->scratch + p->matmul;
 }

@@ -62,8 +62,8 @@ typedef struct pf_plan {
 typedef struct pf_matmul pf_matmul;
 
 // Errors: PF_ERROR_USAGE from what matrix products refuse.
-pf_status pf_plan_make(const struct pf_config *config, const pf_model_limits *limits, const pf_parameters *params,
-                       const pf_matmul *matmul, pf_plan *out);
+pf_status pf_plan_make(const struct pf_config *config, const pf_model_limits *limits,
+                       const pf_parameters *params, const pf_matmul *matmul, pf_plan *out);
 
 uint64_t pf_plan_kept_bytes(const pf_plan *plan); // of one layer, without state and cache
 uint64_t pf_plan_activation_bytes(const pf_plan *plan, bool carry);

@@ -52,7 +52,8 @@ pf_status pf_model_clear_gradients(pf_model *m)
 
 pf_status pf_model_read_logits(pf_model *m, float *out)
 {
-    return pf_buffer_read(m->logits, 0, out, (size_t)m->input.n_rows * (size_t)m->config.vocab_size * sizeof *out);
+    return pf_buffer_read(m->logits, 0, out,
+                          (size_t)m->input.n_rows * (size_t)m->config.vocab_size * sizeof *out);
 }
 
 pf_status pf_model_clear_metrics(pf_model *m)
@@ -76,8 +77,8 @@ pf_status pf_model_read_target_log_p(pf_model *m, float *out)
 
 pf_status pf_model_read_layer(pf_model *m, int captured, float *out)
 {
-    PF_CHECK(captured >= 0 && captured < m->limits.n_captured, PF_ERROR_USAGE, "captured layer %d of %d", captured,
-             m->limits.n_captured);
+    PF_CHECK(captured >= 0 && captured < m->limits.n_captured, PF_ERROR_USAGE, "captured layer %d of %d",
+             captured, m->limits.n_captured);
     return pf_buffer_read(m->captured[captured], 0, out,
                           (size_t)m->input.n_rows * (size_t)m->config.hidden_size * sizeof *out);
 }

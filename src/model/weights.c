@@ -17,7 +17,8 @@ static pf_status view(pf_weights *w, pf_buffer *arena, size_t offset, size_t cou
     return PF_OK;
 }
 
-static pf_status view_pair(pf_weights *w, size_t offset, size_t count, pf_buffer **weight, pf_buffer **gradient)
+static pf_status view_pair(pf_weights *w, size_t offset, size_t count, pf_buffer **weight,
+                           pf_buffer **gradient)
 {
     PF_TRY(view(w, w->parameters, offset, count, weight));
     return view(w, w->gradients, offset, count, gradient);
@@ -73,12 +74,13 @@ static pf_status create_arenas(pf_device *device, const pf_plan *plan, pf_weight
 {
     PF_TRY(pf_buffer_create(device, plan->parameters, "weights", &w->parameters));
     if (plan->gradients) PF_TRY(pf_buffer_create(device, plan->gradients, "gradients", &w->gradients));
-    if (plan->projections) PF_TRY(pf_buffer_create(device, plan->projections, "projections", &w->projections));
+    if (plan->projections)
+        PF_TRY(pf_buffer_create(device, plan->projections, "projections", &w->projections));
     return PF_OK;
 }
 
-pf_status pf_weights_create(pf_device *device, const struct pf_config *c, const pf_parameters *p, const pf_plan *plan,
-                            pf_weights *w)
+pf_status pf_weights_create(pf_device *device, const struct pf_config *c, const pf_parameters *p,
+                            const pf_plan *plan, pf_weights *w)
 {
     const size_t D = (size_t)c->hidden_size;
     void *memory = NULL;
@@ -86,7 +88,8 @@ pf_status pf_weights_create(pf_device *device, const struct pf_config *c, const 
     PF_TRY(pf_alloc(&memory, (size_t)c->num_hidden_layers, sizeof(pf_layer_weights), "layers"));
     w->layers = memory;
     PF_TRY(view_pair(w, p->token_embedding, (size_t)c->vocab_size * D, &w->token, &w->d_token));
-    PF_TRY(view_pair(w, p->position_embedding, (size_t)c->max_position_embeddings * D, &w->position, &w->d_position));
+    PF_TRY(view_pair(w, p->position_embedding, (size_t)c->max_position_embeddings * D, &w->position,
+                     &w->d_position));
     if (c->position_embedding_type == PF_POSITION_SINUSOIDAL) PF_TRY(make_sinusoids(device, c, w));
     for (int layer = 0; layer < c->num_hidden_layers; layer++)
         PF_TRY(view_layer(w, c, &p->layer[layer], &w->layers[layer]));

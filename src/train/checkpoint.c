@@ -89,12 +89,13 @@ static pf_status read_moment(const pf_safetensors *file, const pf_parameter *p, 
     PF_CHECK(info, PF_ERROR_INPUT, "%s: tensor %s is missing", pf_safetensors_path(file), name);
     bool fits = info->type == PF_F32 && info->rank == p->rank;
     for (int d = 0; fits && d < p->rank; d++) fits = info->shape[d] == p->shape[d];
-    PF_CHECK(fits, PF_ERROR_INPUT, "%s: tensor %s has another type or shape than the model's", pf_safetensors_path(file),
-             name);
+    PF_CHECK(fits, PF_ERROR_INPUT, "%s: tensor %s has another type or shape than the model's",
+             pf_safetensors_path(file), name);
     return pf_safetensors_read(file, info, out);
 }
 
-pf_status pf_checkpoint_read_moments(const char *checkpoint, const pf_parameters *parameters, float *m, float *v)
+pf_status pf_checkpoint_read_moments(const char *checkpoint, const pf_parameters *parameters, float *m,
+                                     float *v)
 {
     pf_status status;
     char *path = NULL;
@@ -154,8 +155,10 @@ static pf_status drop(const char *checkpoints, int64_t step)
     snprintf(doomed_name, sizeof doomed_name, ".drop-%lld-%ld", (long long)step, (long)getpid());
     PF_TRY_OR(done, pf_join_path(&path, checkpoints, name));
     PF_TRY_OR(done, pf_join_path(&doomed, checkpoints, doomed_name));
-    if (rename(path, doomed) != 0) status = pf_fail(PF_ERROR_FAILED, "%s: %s", path, strerror(errno));
-    else status = pf_remove_tree(doomed);
+    if (rename(path, doomed) != 0)
+        status = pf_fail(PF_ERROR_FAILED, "%s: %s", path, strerror(errno));
+    else
+        status = pf_remove_tree(doomed);
 done:
     pf_free(path);
     pf_free(doomed);
@@ -168,7 +171,8 @@ static pf_status rotate(const char *run, const char *checkpoints, int64_t keep)
     int count = 0;
     PF_TRY(pf_checkpoint_list(run, &steps, &count));
     pf_status status = PF_OK;
-    for (int64_t i = 0; i < count - (keep < 1 ? 1 : keep) && status == PF_OK; i++) status = drop(checkpoints, steps[i]);
+    for (int64_t i = 0; i < count - (keep < 1 ? 1 : keep) && status == PF_OK; i++)
+        status = drop(checkpoints, steps[i]);
     pf_free(steps);
     return status;
 }
@@ -186,7 +190,8 @@ static void clean(const char *checkpoints)
     if (directory) closedir(directory);
 }
 
-static pf_status publish(const char *run, const char *checkpoints, const char *fresh, const char *final, const char *name)
+static pf_status publish(const char *run, const char *checkpoints, const char *fresh, const char *final,
+                         const char *name)
 {
     char line[NAME_BYTES + 1], *latest = NULL;
     PF_TRY(pf_remove_tree(final)); // of an earlier process that came as far, and whose manifest did not fit
@@ -215,8 +220,10 @@ pf_status pf_checkpoint_save(const char *run, const pf_checkpoint *c, int64_t ke
     PF_TRY_OR(done, pf_make_directory(fresh));
     status = write_contents(fresh, c);
     if (status == PF_OK) status = publish(run, checkpoints, fresh, final, name);
-    if (status == PF_OK) status = rotate(run, checkpoints, keep);
-    else (void)pf_remove_tree(fresh); // the error before it is the one to tell
+    if (status == PF_OK)
+        status = rotate(run, checkpoints, keep);
+    else
+        (void)pf_remove_tree(fresh); // the error before it is the one to tell
 done:
     pf_free(checkpoints);
     pf_free(fresh);

@@ -1,5 +1,5 @@
-// Checkpoints of a run: a model directory with the optimiser's moments and the state of training beside it, complete or
-// not there. Recipe: written into a hidden directory, each file synced, the manifest last, then
+// Checkpoints of a run: a model directory with the optimiser's moments and the state of training beside it,
+// complete or not there. Recipe: written into a hidden directory, each file synced, the manifest last, then
 // renamed; only then older ones are dropped.
 #ifndef PF_TRAIN_CHECKPOINT_H
 #define PF_TRAIN_CHECKPOINT_H
@@ -8,10 +8,10 @@
 
 // What resuming needs besides the tensors: state.json. Zero-initialise; pf_training_state_free.
 typedef struct pf_training_state {
-    int64_t step;            // optimiser steps done
-    uint64_t cursor;         // where the next step begins in the data
-    double seconds;          // of training so far
-    bool evaluation_due;     // an evaluation after `step` was not finished
+    int64_t step;                        // optimiser steps done
+    uint64_t cursor;                     // where the next step begins in the data
+    double seconds;                      // of training so far
+    bool evaluation_due;                 // an evaluation after `step` was not finished
     char train_data[65], valid_data[65]; // fingerprints of the sequences; "" without any
     char **train_files, **valid_files;   // as they were given
     size_t n_train_files, n_valid_files;
@@ -32,6 +32,7 @@ pf_status pf_checkpoint_save(const char *run, const pf_checkpoint *checkpoint, i
 
 // Errors: PF_ERROR_INPUT naming file and key or tensor.
 pf_status pf_checkpoint_read_state(const char *checkpoint, pf_training_state *out);
-pf_status pf_checkpoint_read_moments(const char *checkpoint, const pf_parameters *parameters, float *m, float *v);
+pf_status pf_checkpoint_read_moments(const char *checkpoint, const pf_parameters *parameters, float *m,
+                                     float *v);
 
 #endif

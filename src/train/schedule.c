@@ -9,10 +9,14 @@ double pf_learning_rate(const struct pf_train_config *train, int64_t step)
     if (step <= train->warmup_steps) return lr * t / w;
     const double x = (t - 1 - w) / ((double)train->steps - w);
     switch (train->schedule) {
-    case PF_SCHEDULE_LINEAR: return lr * (1 - x);
-    case PF_SCHEDULE_COSINE: return lr * (1 + cos(3.14159265358979323846 * x)) / 2;
-    case PF_SCHEDULE_RSQRT: return lr * sqrt(fmax(w, 1) / t);
-    case PF_SCHEDULE_CONSTANT: break;
+    case PF_SCHEDULE_LINEAR:
+        return lr * (1 - x);
+    case PF_SCHEDULE_COSINE:
+        return lr * (1 + cos(3.14159265358979323846 * x)) / 2;
+    case PF_SCHEDULE_RSQRT:
+        return lr * sqrt(fmax(w, 1) / t);
+    case PF_SCHEDULE_CONSTANT:
+        break;
     }
     return lr;
 }

@@ -36,10 +36,11 @@ pf_status pf_training_state_write(const pf_training_state *s, const char *path, 
     char cursor[32], seconds[40]; // jansson has no unsigned 64-bit integers, and rounds reals its own way
     snprintf(cursor, sizeof cursor, "%llu", (unsigned long long)s->cursor);
     snprintf(seconds, sizeof seconds, "%.17g", s->seconds);
-    json_t *json = json_pack("{s:I, s:s, s:s, s:b, s:{s:s, s:s, s:o, s:o}, s:{s:s, s:s}}", "step", (json_int_t)s->step,
-                             "cursor", cursor, "seconds", seconds, "evaluation_due", s->evaluation_due, "data", "train", s->train_data, "valid", s->valid_data,
-                             "train_files", list_of(s->train_files, s->n_train_files), "valid_files",
-                             list_of(s->valid_files, s->n_valid_files), "device", "name", s->device, "driver", s->driver);
+    json_t *json = json_pack(
+        "{s:I, s:s, s:s, s:b, s:{s:s, s:s, s:o, s:o}, s:{s:s, s:s}}", "step", (json_int_t)s->step, "cursor",
+        cursor, "seconds", seconds, "evaluation_due", s->evaluation_due, "data", "train", s->train_data,
+        "valid", s->valid_data, "train_files", list_of(s->train_files, s->n_train_files), "valid_files",
+        list_of(s->valid_files, s->n_valid_files), "device", "name", s->device, "driver", s->driver);
     char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
     json_decref(json);
     PF_CHECK(text, PF_ERROR_FAILED, "%s: no memory for its text", path);
@@ -51,7 +52,8 @@ pf_status pf_training_state_write(const pf_training_state *s, const char *path, 
 static pf_status read_list(const char *path, json_t *array, char ***list, size_t *count)
 {
     void *memory = NULL;
-    PF_CHECK(json_is_array(array), PF_ERROR_INPUT, "%s: data.train_files and data.valid_files must be lists", path);
+    PF_CHECK(json_is_array(array), PF_ERROR_INPUT, "%s: data.train_files and data.valid_files must be lists",
+             path);
     PF_TRY(pf_alloc(&memory, json_array_size(array), sizeof(char *), "file names"));
     *list = memory;
     for (size_t i = 0; i < json_array_size(array); i++) {
@@ -77,10 +79,11 @@ static pf_status read_fields(const char *path, json_t *json, pf_training_state *
     const char *cursor, *seconds, *train, *valid, *name, *driver;
     json_t *train_files, *valid_files;
     json_error_t error;
-    const int bad = json_unpack_ex(json, &error, 0, "{s:I, s:s, s:s, s:b, s:{s:s, s:s, s:o, s:o}, s:{s:s, s:s}}", "step",
-                                   &step, "cursor", &cursor, "seconds", &seconds, "evaluation_due", &due, "data", "train", &train, "valid", &valid,
-                                   "train_files", &train_files, "valid_files", &valid_files, "device", "name", &name,
-                                   "driver", &driver);
+    const int bad =
+        json_unpack_ex(json, &error, 0, "{s:I, s:s, s:s, s:b, s:{s:s, s:s, s:o, s:o}, s:{s:s, s:s}}", "step",
+                       &step, "cursor", &cursor, "seconds", &seconds, "evaluation_due", &due, "data", "train",
+                       &train, "valid", &valid, "train_files", &train_files, "valid_files", &valid_files,
+                       "device", "name", &name, "driver", &driver);
     PF_CHECK(!bad, PF_ERROR_INPUT, "%s: %s", path, error.text);
     PF_CHECK(step >= 0, PF_ERROR_INPUT, "%s: step %lld, expected 0 or more", path, (long long)step);
     int64_t place = 0;
@@ -112,8 +115,10 @@ pf_status pf_checkpoint_read_state(const char *checkpoint, pf_training_state *ou
     json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     status = json ? read_fields(path, json, &state)
                   : pf_fail(PF_ERROR_INPUT, "%s: line %d: %s", path, error.line, error.text);
-    if (status == PF_OK) *out = state;
-    else pf_training_state_free(&state);
+    if (status == PF_OK)
+        *out = state;
+    else
+        pf_training_state_free(&state);
 done:
     json_decref(json);
     pf_free(text);

@@ -5,7 +5,6 @@
 #include "train/checkpoint.h"
 
 // Errors: PF_ERROR_FAILED.
-pf_status pf_training_state_write(const pf_training_state *state, const char *path,
-                                  char *sha256_hex);
+pf_status pf_training_state_write(const pf_training_state *state, const char *path, char *sha256_hex);
 
 #endif

@@ -74,8 +74,10 @@ pf_status pf_trainer_download(pf_trainer *t, float *m, float *v)
 static pf_status accumulate(pf_trainer *t, const pf_trainer_step_call *call)
 {
     const struct pf_config *c = pf_model_config(t->model);
-    const pf_pass pass = {.dropout = c->hidden_dropout > 0, .seed = (uint64_t)c->train.seed, .step = (uint64_t)call->step};
-    const float scale = call->n_targets ? (float)(1.0 / (double)call->n_targets) : 0.0f; // no target: gradient 0
+    const pf_pass pass = {
+        .dropout = c->hidden_dropout > 0, .seed = (uint64_t)c->train.seed, .step = (uint64_t)call->step};
+    const float scale =
+        call->n_targets ? (float)(1.0 / (double)call->n_targets) : 0.0f; // no target: gradient 0
     PF_TRY(pf_model_clear_gradients(t->model));
     PF_TRY(pf_model_clear_metrics(t->model));
     for (size_t i = 0; i < call->n_micro; i++) {
@@ -90,7 +92,8 @@ static pf_status update(pf_trainer *t, const pf_trainer_step_call *call)
 {
     const struct pf_config *c = pf_model_config(t->model);
     const pf_parameters *params = pf_model_params(t->model);
-    PF_TRY(pf_global_norm_run(t->norm, pf_model_gradients(t->model), (int64_t)count(t), (float)c->train.clip_norm));
+    PF_TRY(pf_global_norm_run(t->norm, pf_model_gradients(t->model), (int64_t)count(t),
+                              (float)c->train.clip_norm));
     return pf_adamw_run(t->adamw, &(pf_adamw_call){
                                       .p = pf_model_parameters(t->model),
                                       .gradient = pf_model_gradients(t->model),

@@ -15,8 +15,8 @@ void pf_trainer_free(pf_trainer *trainer);
 typedef struct pf_trainer_step_call {
     const pf_batch *micro; // [n_micro] the batches of the step
     size_t n_micro;
-    uint64_t n_targets;    // of all of them: the loss is the mean over these
-    int64_t step;          // 1, 2, …
+    uint64_t n_targets; // of all of them: the loss is the mean over these
+    int64_t step;       // 1, 2, …
     double learning_rate;
 } pf_trainer_step_call;
 
