@@ -33,7 +33,8 @@ static void print_option(FILE *out, const pf_option *option)
                               : snprintf(left, sizeof left, "      ");
     used += snprintf(left + used, sizeof left - (size_t)used, "--%s", option->name);
     if (option->type != PF_OPTION_FLAG) {
-        const char *dots = option->type == PF_OPTION_FILES ? "..." : "";
+        const bool has_dots = option->value && strstr(option->value, "...");
+        const char *dots = option->type == PF_OPTION_FILES && !has_dots ? "..." : "";
         snprintf(left + used, sizeof left - (size_t)used, " %s%s", value_name(option), dots);
     }
     int column = fprintf(out, "%-*s", HELP_COLUMN - 2, left);

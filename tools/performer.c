@@ -11,6 +11,7 @@
 #include "tools/report.h"
 
 static const pf_command *const commands[] = {
+    &pf_command_devices,
     &pf_command_fasta,
     &pf_command_split,
     &pf_command_train,

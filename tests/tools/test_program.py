@@ -1,4 +1,5 @@
 """What holds for the program as a whole: help, version, exit codes, one line for an error."""
+import json
 import os
 import subprocess
 
@@ -54,6 +55,30 @@ class Program(ProgramTest):
             self.assertEqual(program.stderr.read(), b"")
             program.stderr.close()
             self.assertEqual(program.wait(20), 0)
+
+
+class Devices(ProgramTest):
+    KEYS = ["id", "platform", "name", "type", "version", "driver", "compute_units", "global_bytes", "largest_buffer_bytes", "local_bytes",
+            "largest_work_group", "usable", "reason", "auto"]
+
+    def test_a_machine_without_any_is_told_what_to_install(self):
+        empty = {"OCL_ICD_VENDORS": self.folder + "/none", "OCL_ICD_FILENAMES": ""}
+        self.fails(4, "pocl-opencl-icd", "devices", env=empty)
+        self.fails(4, "pocl-opencl-icd", "devices", "--json", "-o", "out.json", env=empty)
+
+    def test_what_is_listed_has_all_keys_and_one_auto(self):
+        code, out, _ = self.run_program("devices", "--json")
+        if code == 4 and "PERFORMER_REQUIRE_DEVICE" not in os.environ:
+            return
+        devices = json.loads(out)["devices"]
+        self.assertTrue(devices)
+        for device in devices:
+            self.assertEqual(list(device), self.KEYS)
+            self.assertRegex(device["id"], r"^\d+\.\d+$")
+            self.assertIn(device["type"], ("gpu", "cpu", "accelerator"))
+            self.assertTrue(device["usable"] or device["reason"])
+        self.assertEqual(sum(device["auto"] and device["usable"] for device in devices), 1)
+        self.assertIn("<- auto", self.succeeds("devices"))
 
 
 class Fasta(ProgramTest):
