@@ -8,6 +8,8 @@
 extern const pf_command pf_command_devices;
 extern const pf_command pf_command_fasta;
 extern const pf_command pf_command_split;
+extern const pf_command pf_command_init;
+extern const pf_command pf_command_info;
 extern const pf_command pf_command_train;
 
 #endif

@@ -14,6 +14,8 @@ static const pf_command *const commands[] = {
     &pf_command_devices,
     &pf_command_fasta,
     &pf_command_split,
+    &pf_command_init,
+    &pf_command_info,
     &pf_command_train,
     NULL,
 };

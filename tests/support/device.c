@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "support/suite.h"
 
 static pf_device *device;
 
-static void close_device(void)
+void test_finish(void)
 {
     pf_device_close(device);
+    device = NULL;
 }
 
 pf_device *test_device(void)
@@ -25,7 +27,6 @@ pf_device *test_device(void)
         fprintf(stderr, "%s: %s\n", required ? "a device is required" : "skipped", pf_error_message());
         exit(required ? EXIT_FAILURE : 77);
     }
-    atexit(close_device);
     return device;
 }
 

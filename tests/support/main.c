@@ -11,5 +11,6 @@ int main(void)
     srunner_run_all(runner, CK_SILENT);
     const int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    if (test_finish) test_finish();
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -6,4 +6,8 @@
 
 Suite *suite(void);
 
+// Called by main at the end where support/device.c is linked: closes the device. Not with atexit, since
+// some runtimes (Oclgrind) have lost their thread's memory by then.
+void test_finish(void) __attribute__((weak));
+
 #endif
