@@ -46,7 +46,7 @@ pf_favor_tiles pf_favor_tiles_of(const pf_favor_config *config)
 int pf_favor_tokens(const pf_favor_config *config, pf_shape shape)
 {
     const bool large = pf_favor_tiles_of(config).head > 64;
-    if (shape.work_group == 1) return large ? 32 : 64;
+    if (shape.work_group == 1) return large || config->causal ? 32 : 64; // causal: less to cut away at the diagonal
     return large ? 8 : 16; // all tiles of the backward pass within 32 KiB
 }
 

@@ -1,24 +1,83 @@
-// Causal FAVOR attention on the host. See favor.h.
+// Causal FAVOR attention on the host. See favor.h; kernels in cl/favor_causal.cl, cl/favor_causal_backward.cl.
+//
+// A group walks one head of one sequence from one end to the other: heads and sequences are the parallel
+// work. Scratch: packed W, then the state of each sequence and head, unless the caller carries it.
 #include "ops/favor_parts.h"
+
+#include <string.h>
+
+enum { FORWARD };    // op->forward
+enum { QUERY, KEY }; // op->backward
+
+// The backward pass has so many tiles that a GPU's local memory holds 16 features at a time.
+enum { NARROW_BACKWARD_SLICE = 16 };
+
+static pf_status create_backward(pf_favor *op, const char *name, pf_kernel **out)
+{
+    pf_define defines[PF_FAVOR_DEFINES];
+    for (int i = 0; i < op->n_defines; i++) {
+        defines[i] = op->defines[i];
+        if (strcmp(defines[i].name, "FP") == 0 && pf_device_shape(op->device).work_group > 1)
+            defines[i].value = NARROW_BACKWARD_SLICE;
+    }
+    const pf_program_key program = {.file = "favor_causal_backward", .defines = defines, .n_defines = op->n_defines};
+    return pf_kernel_create(op->device, &program, name, out);
+}
 
 pf_status pf_favor_causal_create(pf_favor *op)
 {
-    (void)op;
-    return pf_fail(PF_ERROR_USAGE, "causal FAVOR attention is not there yet");
+    PF_TRY(pf_favor_kernel_create(op, "favor_causal", "favor_causal", &op->forward[FORWARD]));
+    if (!op->config.trains) return PF_OK;
+    PF_TRY(create_backward(op, "favor_causal_backward_query", &op->backward[QUERY]));
+    return create_backward(op, "favor_causal_backward_key", &op->backward[KEY]);
 }
 
 size_t pf_favor_causal_scratch_bytes(const pf_favor_config *config, pf_favor_room room, bool backward)
 {
-    (void)room, (void)backward;
-    return pf_favor_packed_floats(config) * sizeof(float);
+    (void)backward; // both sweeps use the same states, one after the other
+    return pf_favor_packed_floats(config) * sizeof(float) + pf_favor_state_bytes(config, room.sequences);
 }
+
+// One launch over all heads and sequences that makes so many products of rows, features and head size.
+static pf_work work_of(const pf_favor *op, const pf_sequences *sequences, double products)
+{
+    double rows = 0;
+    for (int b = 0; b < sequences->n_sequences; b++) rows += sequences->host_sequences[b].length;
+    const double heads = op->config.n_heads;
+    return (pf_work){
+        .groups = {(size_t)op->config.n_heads, (size_t)sequences->n_sequences},
+        .flops = 2 * products * rows * heads * op->config.head_size * pf_favor_feature_rows(&op->config),
+    };
+}
+
+// The three arguments of rows whose first column is that of the operation's first head.
+#define ROWS(rows)                                           \
+    pf_arg_buffer((rows).buffer), pf_arg_int((rows).stride), \
+        pf_arg_int((rows).offset + op->config.first_head * op->config.head_size)
 
 pf_status pf_favor_causal_run(pf_favor *op, const pf_favor_forward *call)
 {
-    return pf_favor_pack(op, call->projection, call->scratch);
+    PF_CHECK(call->state || !call->resume, PF_ERROR_USAGE, "FAVOR attention: a state to resume from is missing");
+    PF_TRY(pf_favor_pack(op, call->projection, call->scratch));
+    const int offset = call->state ? 0 : (int)pf_favor_packed_floats(&op->config);
+    return pf_launch(op->forward[FORWARD], work_of(op, call->sequences, 4),
+                     PF_ARGS(ROWS(call->o), pf_arg_buffer(call->normalizer),
+                             pf_arg_buffer(call->state ? call->state : call->scratch), pf_arg_int(offset),
+                             pf_arg_int(call->resume), pf_arg_buffer(call->sequences->sequences),
+                             pf_arg_buffer(call->scratch), ROWS(call->q), ROWS(call->k), ROWS(call->v),
+                             pf_arg_float(op->config.epsilon)));
 }
 
 pf_status pf_favor_causal_run_backward(pf_favor *op, const pf_favor_backward *call)
 {
-    return pf_favor_pack(op, call->projection, call->scratch);
+    PF_TRY(pf_favor_pack(op, call->projection, call->scratch));
+    const int offset = (int)pf_favor_packed_floats(&op->config);
+    const pf_arg scratch = pf_arg_buffer(call->scratch);
+#define HEAD_ARGUMENTS                                                                                             \
+    scratch, pf_arg_int(offset), pf_arg_buffer(call->sequences->sequences), scratch, ROWS(call->gradient),         \
+        ROWS(call->o), pf_arg_buffer(call->normalizer), ROWS(call->q), ROWS(call->k), ROWS(call->v),               \
+        pf_arg_float(op->config.epsilon)
+    PF_TRY(pf_launch(op->backward[QUERY], work_of(op, call->sequences, 3), PF_ARGS(ROWS(call->dq), HEAD_ARGUMENTS)));
+    return pf_launch(op->backward[KEY], work_of(op, call->sequences, 5),
+                     PF_ARGS(ROWS(call->dk), ROWS(call->dv), HEAD_ARGUMENTS));
 }

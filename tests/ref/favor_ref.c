@@ -117,7 +117,7 @@ static void attend(const favor_ref *c, const work *s, double *o)
             sum += *p;
         }
         if (!positive && fabs(sum) <= 1e-6) sum += 2e-6;
-        s->r[i] = !c->renormalize ? 1 : sum == 0 ? INFINITY : sum;
+        s->r[i] = !c->renormalize ? 1 : sum == 0 ? (double)INFINITY : sum;
         for (int e = 0; e < c->head_size; e++) {
             double total = 0;
             for (int j = 0; j < length; j++) total += s->p[i * length + j] * (double)c->v[j * c->stride + e];
@@ -180,7 +180,7 @@ void favor_ref_run(const favor_ref *c, double *o, double *dq, double *dk, double
 
 double favor_ref_nearest_kink(const favor_ref *c, const float *x)
 {
-    double nearest = INFINITY, square, norm;
+    double nearest = (double)INFINITY, square, norm;
     for (int m = 0; m < c->n_features; m++) nearest = fmin(nearest, fabs(project(c, x, m, &square, &norm)));
     return nearest;
 }
