@@ -42,8 +42,10 @@ static pf_status create_kept(pf_model *m)
     m->kept = memory;
     for (int l = 0; l < n_layers; l++) {
         pf_layer_kept *k = &m->kept[l];
-        if (keeps_apart(m, l)) PF_TRY(create_kept_layer(m, k));
-        else *k = m->kept[0];
+        if (keeps_apart(m, l))
+            PF_TRY(create_kept_layer(m, k));
+        else
+            *k = m->kept[0];
         if (!has_own_state(m, l)) continue;
         k->state = k->cache = NULL;
         PF_TRY(buffer(m, m->plan.state, "attention state", &k->state));
@@ -97,7 +99,8 @@ static pf_status create_all(pf_model *m)
 {
     PF_TRY(pf_parameters_create(&m->config, &m->params));
     PF_TRY(pf_matmul_create(m->device, m->config.compute.matmul, &m->matmul));
-    PF_TRY(pf_plan_make(&m->config, &m->limits, m->params, m->matmul, &m->plan));
+    const pf_plan_request request = {&m->config, &m->limits, m->params, m->device, m->matmul};
+    PF_TRY(pf_plan_make(&request, &m->plan));
     PF_TRY(pf_weights_create(m->device, &m->config, m->params, &m->plan, &m->weights));
     PF_TRY(pf_matmul_reserve(m->matmul, m->plan.matmul));
     PF_TRY(pf_input_create(m->device, &m->limits, &m->input));

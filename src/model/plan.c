@@ -1,5 +1,6 @@
 // Sizes of all buffers of a model. See plan.h.
 #include "model/parts.h"
+#include "ops/parts.h"
 
 static size_t largest(size_t a, size_t b)
 {
@@ -49,15 +50,24 @@ static pf_status plan_matmul(const struct pf_config *c, const pf_model_limits *l
     return PF_OK;
 }
 
-pf_status pf_plan_make(const struct pf_config *c, const pf_model_limits *limits, const pf_parameters *params,
-                       const pf_matmul *matmul, pf_plan *out)
+// Layer norm, column sums and the embedding add up parts: 2D, the widest bias, and A*D numbers wide.
+static size_t plan_reductions(const struct pf_config *c, const pf_device *device, bool training)
 {
+    const size_t D = (size_t)c->hidden_size, F = (size_t)c->intermediate_size, A = (size_t)c->vocab_size;
+    const size_t widest_bias = training ? largest(F, 3 * D) : 0;
+    return pf_parts_bytes(device, 2 * D + widest_bias + A * D);
+}
+
+pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
+{
+    const struct pf_config *c = request->config;
+    const pf_model_limits *limits = request->limits;
     const size_t number = sizeof(float), rows = (size_t)limits->max_rows, D = (size_t)c->hidden_size;
     const size_t F = (size_t)c->intermediate_size, A = (size_t)c->vocab_size;
     const int32_t n_blocks = pf_blocks_at_most(limits->max_sequences, limits->max_rows);
     pf_plan plan = {
-        .parameters = params->trained_size * number,
-        .projections = params->projections_size * number,
+        .parameters = request->parameters->trained_size * number,
+        .projections = request->parameters->projections_size * number,
         .stream = rows * D * number,
         .stat = rows * 2 * number,
         .qkv = rows * 3 * D * number,
@@ -71,6 +81,7 @@ pf_status pf_plan_make(const struct pf_config *c, const pf_model_limits *limits,
                 (limits->carry ? (size_t)limits->max_sequences * sizeof(pf_key_range) : 0),
         .row_losses = limits->row_losses ? rows * number : 0,
         .captured = (size_t)limits->n_captured * rows * D * number,
+        .reductions = plan_reductions(c, request->device, limits->training),
         .n_layers = c->num_hidden_layers,
         .n_kept = limits->training ? c->num_hidden_layers : 1,
     };
@@ -86,7 +97,7 @@ pf_status pf_plan_make(const struct pf_config *c, const pf_model_limits *limits,
         plan.d_qkv = plan.qkv;
         plan.d_hidden = plan.hidden;
     }
-    PF_TRY(plan_matmul(c, limits, matmul, &plan));
+    PF_TRY(plan_matmul(c, limits, request->matmul, &plan));
     *out = plan;
     return PF_OK;
 }
@@ -107,5 +118,5 @@ uint64_t pf_plan_activation_bytes(const pf_plan *p, bool carry)
 uint64_t pf_plan_total_bytes(const pf_plan *p, bool carry)
 {
     return p->parameters + p->gradients + p->moments + p->projections + pf_plan_activation_bytes(p, carry) +
-           p->scratch + p->matmul;
+           p->scratch + p->matmul + p->reductions;
 }

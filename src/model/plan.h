@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/status.h"
 #include "model/params.h"
+#include "ops/matmul/matmul.h"
 #include "performer/config.h"
 
 enum { PF_MAX_CAPTURED = 64 };
@@ -54,16 +54,23 @@ typedef struct pf_plan {
     size_t row_losses; // [N]
     size_t scratch;    // of attention
     size_t matmul;     // of matrix products
+    size_t reductions; // parts of sums over rows
     // training only, once
     size_t d_stream, d_branch, d_qkv, d_hidden;
     int32_t n_layers, n_kept; // n_kept: layers whose activations are kept apart
 } pf_plan;
 
-typedef struct pf_matmul pf_matmul;
+// `device` and `matmul` are asked how they cut sums, nothing else. Errors: PF_ERROR_USAGE from what matrix
+// products refuse.
+typedef struct pf_plan_request {
+    const struct pf_config *config;
+    const pf_model_limits *limits;
+    const pf_parameters *parameters;
+    const pf_device *device;
+    const pf_matmul *matmul;
+} pf_plan_request;
 
-// Errors: PF_ERROR_USAGE from what matrix products refuse.
-pf_status pf_plan_make(const struct pf_config *config, const pf_model_limits *limits,
-                       const pf_parameters *params, const pf_matmul *matmul, pf_plan *out);
+pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out);
 
 uint64_t pf_plan_kept_bytes(const pf_plan *plan); // of one layer, without state and cache
 uint64_t pf_plan_activation_bytes(const pf_plan *plan, bool carry);

@@ -16,7 +16,7 @@ struct pf_column_sum {
 pf_status pf_column_sum_create(pf_device *device, int max_columns, pf_column_sum **out)
 {
     const pf_program_key program = {.file = "column_sum"};
-    const size_t part_bytes = (size_t)pf_most_parts(device) * (size_t)max_columns * sizeof(float);
+    const size_t part_bytes = pf_parts_bytes(device, (size_t)max_columns);
     pf_status status;
     void *made = NULL;
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_column_sum), "column sum"));

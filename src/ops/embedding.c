@@ -21,7 +21,7 @@ pf_status pf_embedding_create(pf_device *device, int alphabet, int width, bool d
 {
     const pf_define defines[] = {{"A", alphabet}, {"D", width}};
     const pf_program_key key = {.file = "embedding", .defines = defines, .n_defines = 2};
-    const size_t numbers = (size_t)pf_most_parts(device) * (size_t)alphabet * (size_t)width;
+    const size_t part_bytes = pf_parts_bytes(device, (size_t)alphabet * (size_t)width);
     pf_status status;
     void *made = NULL;
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_embedding), "embedding"));
@@ -31,7 +31,7 @@ pf_status pf_embedding_create(pf_device *device, int alphabet, int width, bool d
     PF_TRY_OR(failed, pf_dropout_kernels_create(device, &key, "embedding_backward_tokens", dropout, &op->tokens));
     PF_TRY_OR(failed, pf_dropout_kernels_create(device, &key, "embedding_backward_positions", dropout, &op->positions));
     PF_TRY_OR(failed, pf_kernel_create(device, &key, "embedding_backward_sum", &op->sum));
-    PF_TRY_OR(failed, pf_buffer_create(device, numbers * sizeof(float), "embedding parts", &op->part));
+    PF_TRY_OR(failed, pf_buffer_create(device, part_bytes, "embedding parts", &op->part));
     *out = op;
     return PF_OK;
 failed:

@@ -17,7 +17,7 @@ pf_status pf_layer_norm_create(pf_device *device, int width, pf_layer_norm **out
 {
     const pf_define defines[] = {{"D", width}};
     const pf_program_key program = {.file = "layer_norm", .defines = defines, .n_defines = 1};
-    const size_t part_bytes = (size_t)pf_most_parts(device) * 2 * (size_t)width * sizeof(float);
+    const size_t part_bytes = pf_parts_bytes(device, 2 * (size_t)width);
     pf_status status;
     void *made = NULL;
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_layer_norm), "layer norm"));

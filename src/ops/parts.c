@@ -17,6 +17,11 @@ int pf_most_parts(const pf_device *device)
     return pf_device_shape(device).work_group == 1 ? MOST_WIDE : MOST_NARROW;
 }
 
+size_t pf_parts_bytes(const pf_device *device, size_t columns)
+{
+    return (size_t)pf_most_parts(device) * columns * sizeof(float);
+}
+
 pf_parts pf_parts_of(const pf_device *device, int rows, int least)
 {
     const int even = (int)pf_groups(rows, pf_most_parts(device));

@@ -13,6 +13,9 @@ typedef struct pf_parts {
 // What work buffers are sized for.
 int pf_most_parts(const pf_device *device);
 
+// Bytes of the parts of a sum over rows of `columns` numbers.
+size_t pf_parts_bytes(const pf_device *device, size_t columns);
+
 // `rows` in parts of `least` rows or more.
 pf_parts pf_parts_of(const pf_device *device, int rows, int least);
 
