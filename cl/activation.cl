@@ -25,10 +25,10 @@ KERNEL void activation_forward(__global float *g, __global const float *u, const
         for (int i = LID * STEP; i < F; i += WG * STEP) {
             const size_t at = (size_t)n * F + i;
             vec v[DROP];
-            load_step(v, u + at, F - i);
+            load_step(v, u + at, LEFT_STEP(F, i));
             UNROLL for (int j = 0; j < DROP; j++) v[j] = activate(v[j], ACTIVATION);
             DROP_OUT(v, n, i);
-            store_step(g + at, v, F - i);
+            store_step(g + at, v, LEFT_STEP(F, i));
         }
 }
 
@@ -42,8 +42,8 @@ KERNEL void activation_backward(__global float *du, __global float *g, __global 
         for (int i = LID * STEP; i < F; i += WG * STEP) {
             const size_t at = (size_t)n * F + i;
             vec value[DROP], slope[DROP], d[DROP], stay[DROP];
-            load_step(value, u + at, F - i);
-            load_step(d, dg + at, F - i);
+            load_step(value, u + at, LEFT_STEP(F, i));
+            load_step(d, dg + at, LEFT_STEP(F, i));
             UNROLL for (int j = 0; j < DROP; j++) {
                 value[j] = activate_and_slope(value[j], ACTIVATION, &slope[j]);
                 stay[j] = (vec)(1);
@@ -53,7 +53,7 @@ KERNEL void activation_backward(__global float *du, __global float *g, __global 
                 d[j] *= slope[j] * stay[j];
                 value[j] *= stay[j];
             }
-            store_step(du + at, d, F - i);
-            if (keep_g) store_step(g + at, value, F - i);
+            store_step(du + at, d, LEFT_STEP(F, i));
+            if (keep_g) store_step(g + at, value, LEFT_STEP(F, i));
         }
 }

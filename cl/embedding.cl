@@ -27,13 +27,13 @@ KERNEL void embedding_forward(OUT x, IN token_table, IN position_table, __global
         IN position_row = position_table + (has_positions ? (size_t)place[n].x * D : 0);
         for (int i = LID * STEP; i < D; i += WG * STEP) {
             vec v[DROP], p[DROP];
-            load_step(v, token_row + i, D - i);
+            load_step(v, token_row + i, LEFT_STEP(D, i));
             if (has_positions) {
-                load_step(p, position_row + i, D - i);
+                load_step(p, position_row + i, LEFT_STEP(D, i));
                 UNROLL for (int j = 0; j < DROP; j++) v[j] += p[j];
             }
             DROP_OUT(v, n, i);
-            store_step(x + (size_t)n * D + i, v, D - i);
+            store_step(x + (size_t)n * D + i, v, LEFT_STEP(D, i));
         }
     }
 }
@@ -45,7 +45,8 @@ KERNEL void embedding_backward_tokens(OUT part, IN dx, __global const int *restr
     const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
     const int begin = get_group_id(1) * columns_each + LID * STEP, end = min((int)get_group_id(1) * columns_each + columns_each, D);
     OUT sums = part + (size_t)get_group_id(0) * A * D;
-    const vec zeros[4] = {0, 0, 0, 0};
+    vec zeros[DROP];
+    UNROLL for (int j = 0; j < DROP; j++) zeros[j] = (vec)(0);
     for (int a = 0; a < A; a++)
         for (int i = begin; i < end; i += WG * STEP) store_step(sums + a * D + i, zeros, end - i);
     for (int n = first; n < last; n++) {
@@ -76,14 +77,14 @@ KERNEL void embedding_backward_positions(OUT dposition, IN dx, __global const in
     const int p = get_group_id(0);
     for (int i = LID * STEP; i < D; i += WG * STEP) {
         vec sum[DROP], v[DROP];
-        load_step(sum, dposition + (size_t)p * D + i, D - i);
+        load_step(sum, dposition + (size_t)p * D + i, LEFT_STEP(D, i));
         for (int b = 0; b < n_sequences; b++) {
             if (p >= sequence[b].y) continue;
             const int n = sequence[b].x + p;
-            load_step(v, dx + (size_t)n * D + i, D - i);
+            load_step(v, dx + (size_t)n * D + i, LEFT_STEP(D, i));
             DROP_OUT(v, n, i);
             UNROLL for (int j = 0; j < DROP; j++) sum[j] += v[j];
         }
-        store_step(dposition + (size_t)p * D + i, sum, D - i);
+        store_step(dposition + (size_t)p * D + i, sum, LEFT_STEP(D, i));
     }
 }

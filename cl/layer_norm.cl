@@ -22,17 +22,17 @@ KERNEL void layer_norm_forward(OUT y, __global float2 *restrict stat, IN x, IN w
     for (int n = first; n < last; n++) {
         IN row = x + (size_t)n * D;
         vec sum = 0, square = 0;
-        for (int i = LID * VEC; i < D; i += WG * VEC) sum += load(row + i, D - i);
+        for (int i = LID * VEC; i < D; i += WG * VEC) sum += load(row + i, LEFT(D, i));
         const float mean = group_sum(lanes_sum(sum), scratch) / D;
         for (int i = LID * VEC; i < D; i += WG * VEC) {
-            vec u = load(row + i, D - i) - mean;
-            if (D - i < VEC) u = select((vec)(0), u, LANES < (ivec)(D - i));
+            vec u = load(row + i, LEFT(D, i)) - mean;
+            if (LEFT(D, i) < VEC) u = select((vec)(0), u, LANES < (ivec)(LEFT(D, i)));
             square = fma(u, u, square);
         }
         const float inverse = 1.0f / sqrt(group_sum(lanes_sum(square), scratch) / D + eps);
         for (int i = LID * VEC; i < D; i += WG * VEC) {
-            const vec u = (load(row + i, D - i) - mean) * inverse;
-            store(y + (size_t)n * D + i, fma(u, load(weight + i, D - i), load(bias + i, D - i)), D - i);
+            const vec u = (load(row + i, LEFT(D, i)) - mean) * inverse;
+            store(y + (size_t)n * D + i, fma(u, load(weight + i, LEFT(D, i)), load(bias + i, LEFT(D, i))), LEFT(D, i));
         }
         if (LID == 0) stat[n] = (float2)(mean, inverse);
     }
@@ -49,28 +49,28 @@ KERNEL void layer_norm_backward(__global float *dx, OUT part, IN dy, IN x, __glo
     const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
     __global float *dweight = part + (size_t)get_group_id(0) * 2 * D, *dbias = dweight + D;
     for (int i = LID * VEC; i < D; i += WG * VEC) {
-        store(dweight + i, (vec)(0), D - i);
-        store(dbias + i, (vec)(0), D - i);
+        store(dweight + i, (vec)(0), LEFT(D, i));
+        store(dbias + i, (vec)(0), LEFT(D, i));
     }
     for (int n = first; n < last; n++) {
         const size_t at = (size_t)n * D;
         const float mean = stat[n].x, inverse = stat[n].y;
         vec sum = 0, product = 0;
         for (int i = LID * VEC; i < D; i += WG * VEC) {
-            const vec u = (load(x + at + i, D - i) - mean) * inverse, d = load(dy + at + i, D - i);
-            const vec g = d * load(weight + i, D - i);
+            const vec u = (load(x + at + i, LEFT(D, i)) - mean) * inverse, d = load(dy + at + i, LEFT(D, i));
+            const vec g = d * load(weight + i, LEFT(D, i));
             sum += g;
             product = fma(g, u, product);
-            store(dweight + i, fma(d, u, load(dweight + i, D - i)), D - i);
-            store(dbias + i, d + load(dbias + i, D - i), D - i);
+            store(dweight + i, fma(d, u, load(dweight + i, LEFT(D, i))), LEFT(D, i));
+            store(dbias + i, d + load(dbias + i, LEFT(D, i)), LEFT(D, i));
         }
         const float sum_mean = group_sum(lanes_sum(sum), scratch) / D;
         const float product_mean = group_sum(lanes_sum(product), scratch) / D;
         for (int i = LID * VEC; i < D; i += WG * VEC) {
-            const vec u = (load(x + at + i, D - i) - mean) * inverse;
-            const vec g = load(dy + at + i, D - i) * load(weight + i, D - i);
-            const vec other = has_add ? load(add + at + i, D - i) : (vec)(0);
-            store(dx + at + i, fma((vec)(inverse), fma(-u, (vec)(product_mean), g - sum_mean), other), D - i);
+            const vec u = (load(x + at + i, LEFT(D, i)) - mean) * inverse;
+            const vec g = load(dy + at + i, LEFT(D, i)) * load(weight + i, LEFT(D, i));
+            const vec other = has_add ? load(add + at + i, LEFT(D, i)) : (vec)(0);
+            store(dx + at + i, fma((vec)(inverse), fma(-u, (vec)(product_mean), g - sum_mean), other), LEFT(D, i));
         }
     }
 }

@@ -19,15 +19,15 @@ KERNEL void residual_forward(__global float *y, __global const float *x, __globa
         for (int i = LID * STEP; i < D; i += WG * STEP) {
             const size_t at = (size_t)n * D + i;
             vec v[DROP], old[DROP], b[DROP];
-            load_step(v, branch + at, D - i);
-            load_step(old, x + at, D - i);
+            load_step(v, branch + at, LEFT_STEP(D, i));
+            load_step(old, x + at, LEFT_STEP(D, i));
             if (has_bias) {
-                load_step(b, bias + i, D - i);
+                load_step(b, bias + i, LEFT_STEP(D, i));
                 UNROLL for (int j = 0; j < DROP; j++) v[j] += b[j];
             }
             DROP_OUT(v, n, i);
             UNROLL for (int j = 0; j < DROP; j++) v[j] += old[j];
-            store_step(y + at, v, D - i);
+            store_step(y + at, v, LEFT_STEP(D, i));
         }
 }
 
@@ -40,8 +40,8 @@ KERNEL void residual_backward(__global float *dbranch, __global const float *dy,
         for (int i = LID * STEP; i < D; i += WG * STEP) {
             const size_t at = (size_t)n * D + i;
             vec v[DROP];
-            load_step(v, dy + at, D - i);
+            load_step(v, dy + at, LEFT_STEP(D, i));
             DROP_OUT(v, n, i);
-            store_step(dbranch + at, v, D - i);
+            store_step(dbranch + at, v, LEFT_STEP(D, i));
         }
 }

@@ -22,10 +22,10 @@ KERNEL void rotary(__global float *x, IN table, __global const uint4 *restrict p
         for (int k = LID; k < heads * VECTORS; k += WG) {
             const int i = k % VECTORS * VEC;
             __global float *low = x + offset + (size_t)n * stride + k / VECTORS * E + i, *high = low + HALF;
-            const vec c = load(angle + i, HALF - i), s = load(angle + HALF + i, HALF - i) * sign;
-            const vec a = load(low, HALF - i), b = load(high, HALF - i);
-            store(low, fma(a, c, -(b * s)), HALF - i);
-            store(high, fma(b, c, a * s), HALF - i);
+            const vec c = load(angle + i, LEFT(HALF, i)), s = load(angle + HALF + i, LEFT(HALF, i)) * sign;
+            const vec a = load(low, LEFT(HALF, i)), b = load(high, LEFT(HALF, i));
+            store(low, fma(a, c, -(b * s)), LEFT(HALF, i));
+            store(high, fma(b, c, a * s), LEFT(HALF, i));
         }
     }
 }

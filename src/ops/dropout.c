@@ -9,7 +9,7 @@ pf_dropout pf_dropout_at(double rate, uint64_t seed, uint64_t step, uint64_t sit
 {
     uint32_t block[4];
     pf_random_block(block, seed, PF_RANDOM_DROPOUT, step, site);
-    return (pf_dropout){(uint32_t)(rate * 0x1p32), (float)(1 / (1 - rate)), {block[0], block[1]}};
+    return (pf_dropout){(uint32_t)(rate * 0x1p16 + 0.5), (float)(1 / (1 - rate)), {block[0], block[1]}};
 }
 
 bool pf_dropout_keeps(const pf_dropout *dropout, const pf_place *place, int column)
@@ -17,10 +17,10 @@ bool pf_dropout_keeps(const pf_dropout *dropout, const pf_place *place, int colu
     // The device's counter is the stream without a purpose, step = sequence number.
     const uint64_t key = (uint64_t)dropout->key[1] << 32 | dropout->key[0];
     const uint64_t number = (uint64_t)place->number_high << 32 | place->number_low;
-    const uint64_t index = (uint64_t)place->position << 32 | (uint32_t)column / 4;
+    const uint64_t index = (uint64_t)place->position << 32 | (uint32_t)column / 8;
     uint32_t block[4];
     pf_random_block(block, key, (pf_purpose)0, number, index);
-    return block[column % 4] >= dropout->threshold;
+    return (block[column % 8 / 2] >> column % 2 * 16 & 0xFFFF) >= dropout->threshold;
 }
 
 pf_status pf_dropout_kernels_create(pf_device *device, const pf_program_key *key, const char *name, bool dropout,

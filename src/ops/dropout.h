@@ -12,7 +12,7 @@
 // Dropout of one site in one step. Operations take a pointer: NULL, or a rate of 0, is no dropout and
 // costs nothing. Operations must have been created with dropout to be called with it.
 typedef struct pf_dropout {
-    uint32_t threshold; // words below it drop their number: rate * 2^32
+    uint32_t threshold; // 16-bit numbers below it drop theirs: rate * 2^16
     float keep_scale;   // 1 / (1 - rate)
     uint32_t key[2];
 } pf_dropout;

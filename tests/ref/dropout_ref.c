@@ -16,9 +16,9 @@ void dropout_mask_ref(double *mask, const pf_dropout *dropout, double rate, cons
 {
     for (int n = 0; n < rows; n++)
         for (int c = 0; c < width; c++) {
-            uint32_t word[4] = {(uint32_t)c / 4, place[n].position, place[n].number_low, place[n].number_high};
+            uint32_t word[4] = {(uint32_t)c / 8, place[n].position, place[n].number_low, place[n].number_high};
             philox(word, dropout->key[0], dropout->key[1]);
-            mask[(size_t)n * (size_t)width + (size_t)c] = word[c % 4] < floor(rate * 4294967296.0) ? 0 : 1 / (1 - rate);
+            mask[(size_t)n * (size_t)width + (size_t)c] = (c % 2 ? word[c / 2 % 4] >> 16 : word[c / 2 % 4] & 0xFFFF) < round(rate * 65536) ? 0 : 1 / (1 - rate);
         }
 }
 
