@@ -10,8 +10,7 @@
 #include "ops/cross_entropy.h"
 #include "performer/batch.h"
 #include "performer/config.h"
-
-typedef struct pf_model pf_model;
+#include "performer/model.h"
 
 // Compiles what the configuration needs. Weights are undefined until pf_model_upload.
 // Errors: PF_ERROR_DEVICE (memory: with the plan in the message), PF_ERROR_USAGE.
@@ -20,9 +19,13 @@ pf_status pf_model_create(pf_device *device, const struct pf_config *config, con
 void pf_model_free(pf_model *model);
 
 const pf_parameters *pf_model_params(const pf_model *model);
-const struct pf_config *pf_model_config(const pf_model *model);
+const pf_model_limits *pf_model_get_limits(const pf_model *model);
 const pf_plan *pf_model_plan(const pf_model *model);
 pf_device *pf_model_device(const pf_model *model);
+
+// Gives the model other limits and keeps its weights; what handles point to stays the same. For inference: on
+// an error the model is as before. Errors: as pf_model_create.
+pf_status pf_model_resize(pf_model *model, const pf_model_limits *limits);
 
 // Flat host arrays in the layout of the parameter table <-> device. Either may be NULL.
 pf_status pf_model_upload(pf_model *model, const float *parameters, const float *projections);

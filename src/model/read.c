@@ -11,6 +11,11 @@ const struct pf_config *pf_model_config(const pf_model *m)
     return &m->config;
 }
 
+const pf_model_limits *pf_model_get_limits(const pf_model *m)
+{
+    return &m->limits;
+}
+
 const pf_plan *pf_model_plan(const pf_model *m)
 {
     return &m->plan;
