@@ -26,7 +26,7 @@
 #endif
 
 // weight[keys, queries] from scores, with the running maximum: one item does a vector of queries.
-static inline void raise_tops(__local const float *weight, __local float *top, __local float *factor, const int n_keys,
+INLINE void raise_tops(__local const float *weight, __local float *top, __local float *factor, const int n_keys,
                               const float scale)
 {
     FOR_MINE(c, TQ / VEC) {
@@ -38,7 +38,7 @@ static inline void raise_tops(__local const float *weight, __local float *top, _
     }
 }
 
-static inline void add_sums(__local const float *weight, __local float *sum, __local const float *factor, const int n_keys)
+INLINE void add_sums(__local const float *weight, __local float *sum, __local const float *factor, const int n_keys)
 {
     FOR_MINE(c, TQ / VEC) {
         vec s = VLOAD(sum + c * VEC) * VLOAD(factor + c * VEC);
@@ -87,6 +87,7 @@ KERNEL void softmax_attention_forward(OUT o, OUT log_sum, IN q, IN k, IN v, __gl
             }
             BARRIER;
             raise_tops(weight, top, factor, n_keys, scale);
+            BARRIER; // not needed, but PoCL 3.1 lets idle items run the loop above without it
             load_rows(tile, value_rows + (size_t)j0 * v_stride, v_stride, size, n_keys, n_keys);
             BARRIER;
             FOR_MINE(i, n_keys * (TQ / VEC)) {

@@ -28,7 +28,7 @@
          tile_ += WG)
 
 // sum [own, EP] += weight [other, own]^T . rows [other, EP]
-static inline void add_product(__local float *sum, __local const float *weight, __local const float *rows, const int n_own,
+INLINE void add_product(__local float *sum, __local const float *weight, __local const float *rows, const int n_own,
                                const int n_other)
 {
     FOR_MINE(i, (n_own + OR - 1) / OR * (EP / (ON * VEC))) {
