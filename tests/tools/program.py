@@ -55,5 +55,15 @@ class ProgramTest(unittest.TestCase):
         return out
 
 
+class DeviceTest(ProgramTest):
+    """For commands that compute. Skipped on a machine without a device, unless PERFORMER_REQUIRE_DEVICE is set."""
+
+    def setUp(self):
+        super().setUp()
+        code, _, said = self.run_program("devices")
+        if code == 4 and "PERFORMER_REQUIRE_DEVICE" not in os.environ:
+            self.skipTest(said.strip())
+
+
 def main():
     sys.exit(tap.main())
