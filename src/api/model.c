@@ -62,7 +62,8 @@ static pf_status choose_rows(pf_device *device, const pf_model_options *o, const
     int32_t rows = MOST_AUTOMATIC_TOKENS;
     for (;; rows /= 2) {
         set_rows(o, rows, limits);
-        PF_TRY_OR(done, pf_plan_make(&arrays->config, limits, arrays->parameters, matmul, &plan));
+        const pf_plan_request request = {&arrays->config, limits, arrays->parameters, device, matmul};
+        PF_TRY_OR(done, pf_plan_make(&request, &plan));
         if (rows <= LEAST_AUTOMATIC_TOKENS || pf_plan_total_bytes(&plan, limits->carry) <= quarter) break;
     }
 done:
