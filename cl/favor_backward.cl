@@ -13,14 +13,14 @@
 
 // e [T][EP] and w [T]: do/R and -(do.o)/R, 0 for tokens that are not there. Without the division by R
 // (RENORMALIZE 0): do and 0. R is n_heads apart.
-static inline void load_gradient(LOCAL e, LOCAL w, IN gradient, const int g_stride, IN o, const int o_stride, IN R,
-                                 const int n_heads, const int n)
+static inline void load_gradient(LOCAL e, LOCAL w, GLOBAL_IN gradient, const int g_stride, GLOBAL_IN o,
+                                 const int o_stride, GLOBAL_IN R, const int n_heads, const int n)
 {
     FOR_MINE(t, T)
     {
         const float inverse = t >= n ? 0.0f : RENORMALIZE ? 1.0f / R[(size_t)t * n_heads] : 1.0f;
-        IN g = gradient + (size_t)t * g_stride;
-        IN y = o + (size_t)t * o_stride;
+        GLOBAL_IN g = gradient + (size_t)t * g_stride;
+        GLOBAL_IN y = o + (size_t)t * o_stride;
         vec sum = 0;
         for (int i = 0; i < EP; i += VEC) {
             const vec u = t < n && i < E ? load(g + i, E - i) * inverse : (vec)(0.0f);
