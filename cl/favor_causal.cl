@@ -22,7 +22,7 @@ static inline void products(LOCAL_IN fq, LOCAL_IN fk, LOCAL a, const int first)
 }
 
 // o (+)= fq^T S and d (+)= fq . z: what the past adds; nothing if it is empty.
-static inline void read_state(LOCAL_IN fq, IN S, IN z, LOCAL o, LOCAL d, const int first, const int empty)
+static inline void read_state(LOCAL_IN fq, GLOBAL_IN S, GLOBAL_IN z, LOCAL o, LOCAL d, const int first, const int empty)
 {
     const int depth = empty ? 0 : FP;
 #define GET(r, n) (first ? (vec)(0.0f) : VLOAD(o + (row0 + r) * EP + column0 + n * VEC))
@@ -38,7 +38,7 @@ static inline void read_state(LOCAL_IN fq, IN S, IN z, LOCAL o, LOCAL d, const i
 }
 
 // Cuts a at the diagonal and finishes the normalizers: R to memory, what o is multiplied by to d.
-static inline void normalize(LOCAL a, LOCAL d, OUT R, const int heads, const int n)
+static inline void normalize(LOCAL a, LOCAL d, GLOBAL R, const int heads, const int n)
 {
     FOR_MINE(t, T)
     {
@@ -56,7 +56,7 @@ static inline void normalize(LOCAL a, LOCAL d, OUT R, const int heads, const int
 }
 
 // O = (o + a v) d. Row t of a is 0 from t to the end of its vector: a tile's depth ends with its last row.
-static inline void write_output(OUT O, LOCAL_IN o, LOCAL_IN a, LOCAL_IN v, LOCAL_IN d, const int stride, const int count)
+static inline void write_output(GLOBAL O, LOCAL_IN o, LOCAL_IN a, LOCAL_IN v, LOCAL_IN d, const int stride, const int count)
 {
 #define GET(r, n) VLOAD(o + (row0 + r) * EP + column0 + n * VEC)
 #define PUT(r, n)                                                                                     \

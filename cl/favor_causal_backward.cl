@@ -13,7 +13,7 @@
 #include "lib/token_tile.clh"
 
 // inverse[t] = 1/R_t and w[t] = -(do_t . o_t)/R_t; 0 beyond the n tokens. strides: of do, o, R
-static inline void load_weights(LOCAL inverse, LOCAL w, IN R, IN dO, IN O, const int4 strides, const int n)
+static inline void load_weights(LOCAL inverse, LOCAL w, GLOBAL_IN R, GLOBAL_IN dO, GLOBAL_IN O, const int4 strides, const int n)
 {
     FOR_MINE(t, T)
     {
@@ -26,7 +26,7 @@ static inline void load_weights(LOCAL inverse, LOCAL w, IN R, IN dO, IN O, const
 }
 
 // df = S x + z w, what comes from beyond the chunk; nothing if that is empty.
-static inline void beyond_chunk(LOCAL df, IN S, IN z, LOCAL_IN x, LOCAL_IN w, const int empty)
+static inline void beyond_chunk(LOCAL df, GLOBAL_IN S, GLOBAL_IN z, LOCAL_IN x, LOCAL_IN w, const int empty)
 {
     const int depth = empty ? 0 : DEPTH;
 #define GET(r, n) (empty ? (vec)(0.0f) : z[row0 + r] * VLOAD(w + column0 + n * VEC))
@@ -44,6 +44,52 @@ static inline void within_chunk(LOCAL df, LOCAL_IN f, LOCAL_IN p, LOCAL_IN slope
     VSTORE(acc[r][n] * VLOAD(slopes + (row0 + r) * T + column0 + n * VEC),    \
            df + (row0 + r) * T + column0 + n * VEC)
     PRODUCT(FP, T, T, f, T, 1, p, T, GET, PUT);
+#undef GET
+#undef PUT
+}
+
+// p[j][t] = y_j . e_t for t >= j, 0 elsewhere; e [EP][T]
+static inline void weights_by_key(LOCAL p, LOCAL_IN v, LOCAL_IN e, LOCAL_IN w)
+{
+#define GET(r, n) VLOAD(w + column0 + n * VEC)
+#define PUT(r, n)                                                                       \
+    VSTORE(select((vec)(0.0f), acc[r][n], LANES + column0 + n * VEC >= row0 + r),       \
+           p + (row0 + r) * T + column0 + n * VEC)
+    PRODUCT(T, T, DEPTH, v, EP, 1, e, T, GET, PUT);
+#undef GET
+#undef PUT
+}
+
+#define BELOW(r, n, x)                                                                  \
+    VSTORE(select((vec)(0.0f), acc[r][n], LANES + column0 + n * VEC <= row0 + r),       \
+           x + (row0 + r) * T + column0 + n * VEC)
+
+// p[t][j] = e_t . y_j for j <= t, 0 elsewhere; v [EP][T]
+static inline void weights_by_query(LOCAL p, LOCAL_IN e, LOCAL_IN v, LOCAL_IN w)
+{
+#define GET(r, n) (vec)(w[row0 + r])
+#define PUT(r, n) BELOW(r, n, p)
+    PRODUCT(T, T, DEPTH, e, EP, 1, v, T, GET, PUT);
+#undef GET
+#undef PUT
+}
+
+// a (+)= fq^T fk for j <= t, 0 elsewhere
+static inline void products(LOCAL a, LOCAL_IN fq, LOCAL_IN fk, const int first)
+{
+#define GET(r, n) (first ? (vec)(0.0f) : VLOAD(a + (row0 + r) * T + column0 + n * VEC))
+#define PUT(r, n) BELOW(r, n, a)
+    PRODUCT(T, T, FP, fq, 1, T, fk, T, GET, PUT);
+#undef GET
+#undef PUT
+}
+
+// dv (+)= a^T e, a being 0 where t < j
+static inline void add_values(LOCAL dv, LOCAL_IN a, LOCAL_IN e, const int first)
+{
+#define GET(r, n) (first ? (vec)(0.0f) : VLOAD(dv + (row0 + r) * EP + column0 + n * VEC))
+#define PUT(r, n) VSTORE(acc[r][n], dv + (row0 + r) * EP + column0 + n * VEC)
+    PRODUCT(T, EP, T - row0, a + row0 * T, 1, T, e + row0 * EP, EP, GET, PUT);
 #undef GET
 #undef PUT
 }
@@ -78,14 +124,7 @@ KERNEL void favor_causal_backward_query(ROWS_OF(OUT, dQ, dq), HEAD_ARGUMENTS)
         BARRIER;
         for (int i = LID * VEC; i < EP * T; i += WG * VEC) VSTORE(VLOAD(e + i) * VLOAD(inverse + i % T), e + i);
         BARRIER;
-        // p[j][t] = y_j . e_t for t >= j
-#define GET(r, n) VLOAD(w + column0 + n * VEC)
-#define PUT(r, n)                                                                       \
-    VSTORE(select((vec)(0.0f), acc[r][n], LANES + column0 + n * VEC >= row0 + r),       \
-           p + (row0 + r) * T + column0 + n * VEC)
-        PRODUCT(T, T, DEPTH, v, EP, 1, e, T, GET, PUT);
-#undef GET
-#undef PUT
+        weights_by_key(p, v, e, w);
         for (int m = 0; m < F; m += FP) {
             features_and_slopes(W + m * EP, q, df, slopes, epsilon);
             features(W + m * EP, k, fk, epsilon);
@@ -122,14 +161,7 @@ KERNEL void favor_causal_backward_key(ROWS_OF(OUT, dK, dk), ROWS_OF(OUT, dV, dv)
         BARRIER;
         for (int i = LID * VEC; i < T * EP; i += WG * VEC) VSTORE(VLOAD(e + i) * inverse[i / EP], e + i);
         BARRIER;
-        // p[t][j] = e_t . y_j for j <= t, and a (+)= fq^T fk there
-#define BELOW(r, n, x) \
-    VSTORE(select((vec)(0.0f), acc[r][n], LANES + column0 + n * VEC <= row0 + r), x + (row0 + r) * T + column0 + n * VEC)
-#define GET(r, n) (vec)(w[row0 + r])
-#define PUT(r, n) BELOW(r, n, p)
-        PRODUCT(T, T, DEPTH, e, EP, 1, v, T, GET, PUT);
-#undef GET
-#undef PUT
+        weights_by_query(p, e, v, w);
         for (int m = 0; m < F; m += FP) {
             features(W + m * EP, q, fq, epsilon);
             features_and_slopes(W + m * EP, k, fk, slopes, epsilon);
@@ -137,11 +169,7 @@ KERNEL void favor_causal_backward_key(ROWS_OF(OUT, dK, dk), ROWS_OF(OUT, dV, dv)
             clear_padding(fq, m);
             clear_padding(fk, m);
             BARRIER;
-#define GET(r, n) (m ? VLOAD(a + (row0 + r) * T + column0 + n * VEC) : (vec)(0.0f))
-#define PUT(r, n) BELOW(r, n, a)
-            PRODUCT(T, T, FP, fq, 1, T, fk, T, GET, PUT);
-#undef GET
-#undef PUT
+            products(a, fq, fk, m == 0);
             beyond_chunk(df, S + m * EP, z + m, v, there, empty);
             if (!empty) add_rows(fk, S + m * EP, dv, m == 0);
             BARRIER;
@@ -151,12 +179,7 @@ KERNEL void favor_causal_backward_key(ROWS_OF(OUT, dK, dk), ROWS_OF(OUT, dV, dv)
             add_rows(df, W + m * EP, dk, m == 0);
             BARRIER;
         }
-        // dv += a^T e, a being 0 where t < j
-#define GET(r, n) (empty ? (vec)(0.0f) : VLOAD(dv + (row0 + r) * EP + column0 + n * VEC))
-#define PUT(r, n) VSTORE(acc[r][n], dv + (row0 + r) * EP + column0 + n * VEC)
-        PRODUCT(T, EP, T - row0, a + row0 * T, 1, T, e + row0 * EP, EP, GET, PUT);
-#undef GET
-#undef PUT
+        add_values(dv, a, e, empty);
         BARRIER;
         store_tile(AT(dK, dk), dk, there, dk_stride, n);
         store_tile(AT(dV, dv), dv, there, dv_stride, n);
