@@ -60,7 +60,7 @@ KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *rest
 #define PARTS (WG * VEC / T)
 #endif
 
-static inline void add_normalizers(LOCAL parts, LOCAL_IN phi, GLOBAL_IN z, const int first)
+INLINE void add_normalizers(LOCAL parts, LOCAL_IN phi, GLOBAL_IN z, const int first)
 {
     FOR_MINE(i, PARTS * (T / VEC))
     {
@@ -72,7 +72,7 @@ static inline void add_normalizers(LOCAL parts, LOCAL_IN phi, GLOBAL_IN z, const
 }
 
 // scale[t] = 1/R; R [n] is kept for the backward pass, n_heads apart.
-static inline void finish_normalizers(LOCAL scale, GLOBAL R, LOCAL_IN parts, const int n_heads, const int n)
+INLINE void finish_normalizers(LOCAL scale, GLOBAL R, LOCAL_IN parts, const int n_heads, const int n)
 {
     FOR_MINE(t, n)
     {

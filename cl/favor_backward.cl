@@ -13,7 +13,7 @@
 
 // e [T][EP] and w [T]: do/R and -(do.o)/R, 0 for tokens that are not there. Without the division by R
 // (RENORMALIZE 0): do and 0. R is n_heads apart.
-static inline void load_gradient(LOCAL e, LOCAL w, GLOBAL_IN gradient, const int g_stride, GLOBAL_IN o,
+INLINE void load_gradient(LOCAL e, LOCAL w, GLOBAL_IN gradient, const int g_stride, GLOBAL_IN o,
                                  const int o_stride, GLOBAL_IN R, const int n_heads, const int n)
 {
     FOR_MINE(t, T)

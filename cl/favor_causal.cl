@@ -11,7 +11,7 @@
 #include "lib/token_tile.clh"
 
 // a (+)= fq^T fk. Tiles above the diagonal are left as they are.
-static inline void products(LOCAL_IN fq, LOCAL_IN fk, LOCAL a, const int first)
+INLINE void products(LOCAL_IN fq, LOCAL_IN fk, LOCAL a, const int first)
 {
 #define GET(r, n) (first ? (vec)(0.0f) : VLOAD(a + (row0 + r) * T + column0 + n * VEC))
 #define PUT(r, n) VSTORE(acc[r][n], a + (row0 + r) * T + column0 + n * VEC)
@@ -22,7 +22,7 @@ static inline void products(LOCAL_IN fq, LOCAL_IN fk, LOCAL a, const int first)
 }
 
 // o (+)= fq^T S and d (+)= fq . z: what the past adds; nothing if it is empty.
-static inline void read_state(LOCAL_IN fq, GLOBAL_IN S, GLOBAL_IN z, LOCAL o, LOCAL d, const int first, const int empty)
+INLINE void read_state(LOCAL_IN fq, GLOBAL_IN S, GLOBAL_IN z, LOCAL o, LOCAL d, const int first, const int empty)
 {
     const int depth = empty ? 0 : FP;
 #define GET(r, n) (first ? (vec)(0.0f) : VLOAD(o + (row0 + r) * EP + column0 + n * VEC))
@@ -38,7 +38,7 @@ static inline void read_state(LOCAL_IN fq, GLOBAL_IN S, GLOBAL_IN z, LOCAL o, LO
 }
 
 // Cuts a at the diagonal and finishes the normalizers: R to memory, what o is multiplied by to d.
-static inline void normalize(LOCAL a, LOCAL d, GLOBAL R, const int heads, const int n)
+INLINE void normalize(LOCAL a, LOCAL d, GLOBAL R, const int heads, const int n)
 {
     FOR_MINE(t, T)
     {
@@ -56,7 +56,7 @@ static inline void normalize(LOCAL a, LOCAL d, GLOBAL R, const int heads, const 
 }
 
 // O = (o + a v) d. Row t of a is 0 from t to the end of its vector: a tile's depth ends with its last row.
-static inline void write_output(GLOBAL O, LOCAL_IN o, LOCAL_IN a, LOCAL_IN v, LOCAL_IN d, const int stride, const int count)
+INLINE void write_output(GLOBAL O, LOCAL_IN o, LOCAL_IN a, LOCAL_IN v, LOCAL_IN d, const int stride, const int count)
 {
 #define GET(r, n) VLOAD(o + (row0 + r) * EP + column0 + n * VEC)
 #define PUT(r, n)                                                                                     \

@@ -13,7 +13,7 @@
 #include "lib/token_tile.clh"
 
 // inverse[t] = 1/R_t and w[t] = -(do_t . o_t)/R_t; 0 beyond the n tokens. strides: of do, o, R
-static inline void load_weights(LOCAL inverse, LOCAL w, GLOBAL_IN R, GLOBAL_IN dO, GLOBAL_IN O, const int4 strides, const int n)
+INLINE void load_weights(LOCAL inverse, LOCAL w, GLOBAL_IN R, GLOBAL_IN dO, GLOBAL_IN O, const int4 strides, const int n)
 {
     FOR_MINE(t, T)
     {
@@ -26,7 +26,7 @@ static inline void load_weights(LOCAL inverse, LOCAL w, GLOBAL_IN R, GLOBAL_IN d
 }
 
 // df = S x + z w, what comes from beyond the chunk; nothing if that is empty.
-static inline void beyond_chunk(LOCAL df, GLOBAL_IN S, GLOBAL_IN z, LOCAL_IN x, LOCAL_IN w, const int empty)
+INLINE void beyond_chunk(LOCAL df, GLOBAL_IN S, GLOBAL_IN z, LOCAL_IN x, LOCAL_IN w, const int empty)
 {
     const int depth = empty ? 0 : DEPTH;
 #define GET(r, n) (empty ? (vec)(0.0f) : z[row0 + r] * VLOAD(w + column0 + n * VEC))
@@ -37,7 +37,7 @@ static inline void beyond_chunk(LOCAL df, GLOBAL_IN S, GLOBAL_IN z, LOCAL_IN x, 
 }
 
 // df = (df + f p) * slopes: what comes from within the chunk.
-static inline void within_chunk(LOCAL df, LOCAL_IN f, LOCAL_IN p, LOCAL_IN slopes)
+INLINE void within_chunk(LOCAL df, LOCAL_IN f, LOCAL_IN p, LOCAL_IN slopes)
 {
 #define GET(r, n) VLOAD(df + (row0 + r) * T + column0 + n * VEC)
 #define PUT(r, n)                                                             \
@@ -49,7 +49,7 @@ static inline void within_chunk(LOCAL df, LOCAL_IN f, LOCAL_IN p, LOCAL_IN slope
 }
 
 // p[j][t] = y_j . e_t for t >= j, 0 elsewhere; e [EP][T]
-static inline void weights_by_key(LOCAL p, LOCAL_IN v, LOCAL_IN e, LOCAL_IN w)
+INLINE void weights_by_key(LOCAL p, LOCAL_IN v, LOCAL_IN e, LOCAL_IN w)
 {
 #define GET(r, n) VLOAD(w + column0 + n * VEC)
 #define PUT(r, n)                                                                       \
@@ -65,7 +65,7 @@ static inline void weights_by_key(LOCAL p, LOCAL_IN v, LOCAL_IN e, LOCAL_IN w)
            x + (row0 + r) * T + column0 + n * VEC)
 
 // p[t][j] = e_t . y_j for j <= t, 0 elsewhere; v [EP][T]
-static inline void weights_by_query(LOCAL p, LOCAL_IN e, LOCAL_IN v, LOCAL_IN w)
+INLINE void weights_by_query(LOCAL p, LOCAL_IN e, LOCAL_IN v, LOCAL_IN w)
 {
 #define GET(r, n) (vec)(w[row0 + r])
 #define PUT(r, n) BELOW(r, n, p)
@@ -75,7 +75,7 @@ static inline void weights_by_query(LOCAL p, LOCAL_IN e, LOCAL_IN v, LOCAL_IN w)
 }
 
 // a (+)= fq^T fk for j <= t, 0 elsewhere
-static inline void products(LOCAL a, LOCAL_IN fq, LOCAL_IN fk, const int first)
+INLINE void products(LOCAL a, LOCAL_IN fq, LOCAL_IN fk, const int first)
 {
 #define GET(r, n) (first ? (vec)(0.0f) : VLOAD(a + (row0 + r) * T + column0 + n * VEC))
 #define PUT(r, n) BELOW(r, n, a)
@@ -85,7 +85,7 @@ static inline void products(LOCAL a, LOCAL_IN fq, LOCAL_IN fk, const int first)
 }
 
 // dv (+)= a^T e, a being 0 where t < j
-static inline void add_values(LOCAL dv, LOCAL_IN a, LOCAL_IN e, const int first)
+INLINE void add_values(LOCAL dv, LOCAL_IN a, LOCAL_IN e, const int first)
 {
 #define GET(r, n) (first ? (vec)(0.0f) : VLOAD(dv + (row0 + r) * EP + column0 + n * VEC))
 #define PUT(r, n) VSTORE(acc[r][n], dv + (row0 + r) * EP + column0 + n * VEC)
