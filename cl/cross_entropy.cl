@@ -24,7 +24,7 @@ typedef struct metrics {
     int4 counts;
 } metrics;
 
-static inline metrics join(const metrics a, const metrics b)
+INLINE metrics join(const metrics a, const metrics b)
 {
     metrics sum;
     sum.losses.lo = pair_join(a.losses.lo, b.losses.lo);
@@ -34,7 +34,7 @@ static inline metrics join(const metrics a, const metrics b)
 }
 
 // The sum over the items of the group, in item 0.
-static inline metrics group_join(metrics mine, __local metrics *scratch)
+INLINE metrics group_join(metrics mine, __local metrics *scratch)
 {
 #if WG > 1
     scratch[LID] = mine;
@@ -49,7 +49,7 @@ static inline metrics group_join(metrics mine, __local metrics *scratch)
 }
 
 // A row's largest logit; *rest: sum of exp(logit - largest) over those that are smaller, *ties: how many are not.
-static inline float row_sums(__global const float *row, float *rest, int *ties)
+INLINE float row_sums(__global const float *row, float *rest, int *ties)
 {
     vec top = -INFINITY, sum = 0;
     ivec equal = 0;
@@ -68,7 +68,7 @@ static inline float row_sums(__global const float *row, float *rest, int *ties)
 }
 
 // True if no logit is above the target's, nor equal and before it.
-static inline bool is_hit(__global const float *row, const int target)
+INLINE bool is_hit(__global const float *row, const int target)
 {
     const float own = row[target];
     ivec beaten = 0;
@@ -81,7 +81,7 @@ static inline bool is_hit(__global const float *row, const int target)
 }
 
 // log(1 + x), x >= 0, as right as the logarithm near 1 is (Kahan): not every built-in log1p is.
-static inline float log_of_1_plus(const float x)
+INLINE float log_of_1_plus(const float x)
 {
     const float u = 1.0f + x;
     return u == 1.0f ? x : log(u) * (x / (u - 1.0f));

@@ -28,7 +28,7 @@ KERNEL void global_norm_parts(__global float4 *restrict part, IN x, const int n,
     if (LID == 0) part[get_group_id(0)] = (float4)(a, b, c, d);
 }
 
-static inline float2 group_pair(const float2 mine, __local float2 *scratch)
+INLINE float2 group_pair(const float2 mine, __local float2 *scratch)
 {
 #if WG == 1
     return mine;
