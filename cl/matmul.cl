@@ -32,10 +32,10 @@
 
 // Staged rows of A lie as they come where whole rows are copied, else by columns: element (r, k) at r*ROW + k*STEP.
 #define BY_ROWS(ta) (WG == 1 && !(ta))
-#define ROW(ta) (BY_ROWS(ta) ? KC : 1)
+#define ROW(ta) (BY_ROWS(ta) ? KC + PAD : 1)
 #define STEP(ta) (BY_ROWS(ta) ? 1 : MC + PAD)
-#define PAD (WG > 1 ? 1 : VEC) // keeps neighbours in k apart in banks and cache sets; room for a last whole vector
-#define A_FLOATS (KC * (MC + PAD))
+#define PAD (WG > 1 ? 1 : VEC) // keeps neighbours apart in banks and cache sets; room for a last whole vector
+#define A_FLOATS ((KC + PAD) * (MC + PAD))
 #define B_WIDTH (PACKED ? 0 : PW + (WG > 1 ? VEC : 0))
 #define TILES (WG * MR * NR)
 // The tiles of an edge lie behind the staged A, or in its place where it is staged anew for each tile.
@@ -59,16 +59,20 @@ typedef struct product {
 
 // Columns first .. first+PW of B, rows k0 .. k0+depth, as a panel: row k at to[k * width]; 0 outside of B. With
 // vectors of 16 both depth and columns are rounded up to whole vectors.
-static inline void lay_panel(PANEL float *restrict to, const int width, __global const float *restrict b, const int tb,
-                             const int ldb, const int columns, const int depth)
+static inline void lay_panel(PANEL float *restrict to, const int width, IN b, const int tb, const int ldb,
+                             const int columns, const int depth)
 {
 #if WG == 1
     if (tb)
-        for (int k = 0; k < depth; k += VEC)
-            for (int j = 0; j < PW; j += VEC) {
+        for (int j = 0; j < PW; j += VEC)
+            for (int k = 0; k < depth; k += VEC) {
                 vec x[VEC];
-                UNROLL for (int i = 0; i < VEC; i++)
-                    x[i] = j + i < columns ? load(b + (size_t)(j + i) * ldb + k, depth - k) : (vec)(0);
+                IN corner = b + (size_t)j * ldb + k;
+                if (j + VEC <= columns && k + VEC <= depth) {
+                    UNROLL for (int i = 0; i < VEC; i++) x[i] = VLOAD(corner + (size_t)i * ldb);
+                } else
+                    for (int i = 0; i < VEC; i++)
+                        x[i] = j + i < columns ? load(corner + (size_t)i * ldb, depth - k) : (vec)(0);
                 TRANSPOSE(x);
                 UNROLL for (int i = 0; i < VEC; i++) VSTORE(x[i], to + (k + i) * width + j);
             }
@@ -99,7 +103,7 @@ static inline void stage_rows(__local float *restrict to, const product p, const
         IN a = p.a + (size_t)i0 * p.lda + k0;
         for (int i = 0; i < whole; i++)
             for (int k = 0; k < depth; k += VEC)
-                VSTORE(i0 + i < p.m ? load(a + (size_t)i * p.lda + k, depth - k) * p.alpha : (vec)(0), to + i * KC + k);
+                VSTORE(i0 + i < p.m ? load(a + (size_t)i * p.lda + k, depth - k) * p.alpha : (vec)(0), to + i * ROW(0) + k);
     }
 #else
     FOR_MINE(e, MC * KC) {

@@ -10,11 +10,11 @@ typedef struct tile_shape {
 
 // Measured on CPUs: 6 rows of 64 columns fill 24 of 32 vector registers. `thin` wastes less where few columns are left
 // over; `few` leaves out the packing that a handful of rows would not pay back.
-static const tile_shape broad = {1, 6, 4, 1, 96, 256}, thin = {1, 12, 2, 1, 96, 256}, few = {0, 4, 4, 1, 4, 64};
+static const tile_shape broad = {1, 6, 4, 1, 96, 512}, thin = {1, 12, 2, 1, 96, 512}, few = {0, 4, 4, 1, 4, 64};
 // GPU: 64 items share 32 rows and 64 columns.
 static const tile_shape shared = {0, 4, 2, 8, 32, 32};
 
-enum { FEW_ROWS = 8, PACK_DEPTH = 256, GROUPS_PER_UNIT = 4, MOST_SHAPES = 3 };
+enum { FEW_ROWS = 4, PACK_DEPTH = 256, GROUPS_PER_UNIT = 4, MOST_SHAPES = 3 };
 
 typedef struct tile_program {
     tile_shape shape;
@@ -27,6 +27,17 @@ struct pf_tile_provider {
     int n_programs;
     tile_program programs[MOST_SHAPES]; // broad, thin, few; or the narrow one alone
 };
+
+// The shape with a depth whose staged rows fit local memory beside the rest; see A_FLOATS in cl/matmul.cl.
+static tile_shape fitted(const pf_device *device, tile_shape shape)
+{
+    enum { PAD = 16, REST = 8192 };
+    const uint64_t local = pf_device_describe(device)->local_bytes;
+    while (shape.packed && shape.depth > PAD &&
+           (uint64_t)(shape.staged_rows + PAD) * (uint64_t)(shape.depth + PAD) * sizeof(float) + REST > local)
+        shape.depth /= 2;
+    return shape;
+}
 
 static pf_status create_program(pf_device *device, tile_program *program, const tile_shape *shape)
 {
@@ -57,8 +68,10 @@ pf_status pf_tile_create(pf_device *device, pf_tile_provider **out)
     tile->units = (int)pf_device_describe(device)->compute_units;
     tile->vector = pf_device_shape(device).vector;
     tile->n_programs = is_wide ? 3 : 1;
-    for (int i = 0; i < tile->n_programs; i++)
-        PF_TRY_OR(failed, create_program(device, &tile->programs[i], is_wide ? wide[i] : narrow[i]));
+    for (int i = 0; i < tile->n_programs; i++) {
+        const tile_shape shape = fitted(device, is_wide ? *wide[i] : *narrow[i]);
+        PF_TRY_OR(failed, create_program(device, &tile->programs[i], &shape));
+    }
     *out = tile;
     return PF_OK;
 failed:
