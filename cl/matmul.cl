@@ -77,8 +77,12 @@ static inline void lay_panel(PANEL float *restrict to, const int width, IN b, co
                 UNROLL for (int i = 0; i < VEC; i++) VSTORE(x[i], to + (k + i) * width + j);
             }
     else
-        for (int k = 0; k < depth; k++)
-            for (int j = 0; j < PW; j += VEC) VSTORE(load(b + (size_t)k * ldb + j, columns - j), to + k * width + j);
+        for (int k = 0; k < depth; k++) {
+            int j = 0;
+            for (; j < PW && j + VEC <= columns; j += VEC)
+                VSTORE(VLOAD(b + (size_t)k * ldb + j), to + k * width + j);
+            for (; j < PW; j += VEC) VSTORE(load(b + (size_t)k * ldb + j, columns - j), to + k * width + j);
+        }
 #else
     FOR_MINE(e, KC * PW) {
         const int j = tb ? e / KC : e % PW, k = tb ? e % KC : e / PW;
@@ -96,14 +100,23 @@ static inline void stage_rows(__local float *restrict to, const product p, const
     const int whole = (rows + MR - 1) / MR * MR;
     if (ta) {
         IN a = p.a + (size_t)k0 * p.lda + i0;
-        for (int k = 0; k < depth; k++)
-            for (int i = 0; i < whole; i += VEC)
+        for (int k = 0; k < depth; k++) {
+            int i = 0;
+            for (; i < whole && i0 + i + VEC <= p.m; i += VEC)
+                VSTORE(VLOAD(a + (size_t)k * p.lda + i) * p.alpha, to + k * STEP(1) + i);
+            for (; i < whole; i += VEC)
                 VSTORE(load(a + (size_t)k * p.lda + i, p.m - i0 - i) * p.alpha, to + k * STEP(1) + i);
+        }
     } else {
         IN a = p.a + (size_t)i0 * p.lda + k0;
-        for (int i = 0; i < whole; i++)
-            for (int k = 0; k < depth; k += VEC)
-                VSTORE(i0 + i < p.m ? load(a + (size_t)i * p.lda + k, depth - k) * p.alpha : (vec)(0), to + i * ROW(0) + k);
+        for (int i = 0; i < whole; i++) {
+            int k = 0;
+            for (; i0 + i < p.m && k + VEC <= depth; k += VEC)
+                VSTORE(VLOAD(a + (size_t)i * p.lda + k) * p.alpha, to + i * ROW(0) + k);
+            for (; k < depth; k += VEC)
+                VSTORE(i0 + i < p.m ? load(a + (size_t)i * p.lda + k, depth - k) * p.alpha : (vec)(0),
+                       to + i * ROW(0) + k);
+        }
     }
 #else
     FOR_MINE(e, MC * KC) {
@@ -116,7 +129,7 @@ static inline void stage_rows(__local float *restrict to, const product p, const
 
 // acc += (MR x depth of staged rows) x (depth x NR of a panel)
 #define MULTIPLY(acc, A, ta, B, width, depth)                                                       \
-    _Pragma("unroll 4") for (int k = 0; k < (depth); k++) {                                         \
+    for (int k = 0; k < (depth); k++) {                                         \
         vec row[NV];                                                                                \
         UNROLL for (int n = 0; n < NV; n++) row[n] = VLOAD((B) + k * (width) + n * VEC);            \
         UNROLL for (int r = 0; r < MR; r++) {                                                       \
@@ -126,24 +139,31 @@ static inline void stage_rows(__local float *restrict to, const product p, const
     }
 
 #define FOR_TILE UNROLL for (int r = 0; r < MR; r++) UNROLL for (int n = 0; n < NV; n++)
+#define AT_TILE ((size_t)(i + r) * p.ldc + j + n * VEC)
 
-// What a sum starts from: element (0, 0) of the vector lies `at` floats into C, in column j; `left` columns count.
-static inline vec start_of(const product p, const size_t at, const int j, const int left)
+// What the sums of a block start from: bias and beta*residual at the first, else what C holds (1*x + -0 is x).
+typedef struct start {
+    __global const float *from;
+    float times;
+    int first;
+} start;
+
+static inline vec start_column(const product p, const start s, const int j, const int left)
 {
-    vec x = p.bias ? load(p.bias + j, left) : (vec)(0);
-    if (p.residual) x = fma((vec)(p.beta), load(p.residual + at, left), x);
-    return x;
+    if (!s.first) return (vec)(-0.0f);
+    return p.bias ? load(p.bias + j, left) : (vec)(0);
 }
 
-// The same for the tile of an edge, through memory: rows and columns outside are 0.
-static inline void start_edge(__local float *restrict tile, const product p, const int i, const int j, const int first)
+// The start of a tile at an edge, through memory: rows and columns outside are 0.
+static inline void start_edge(__local float *restrict tile, const product p, const start s, const int i, const int j)
 {
     for (int r = 0; r < MR; r++)
         for (int n = 0; n < NR; n += VEC) {
             const int left = i + r < p.m ? p.n - j - n : 0;
-            const size_t at = (size_t)(i + r) * p.ldc + j + n;
             vec x = 0;
-            if (left > 0) x = first ? start_of(p, at, j + n, left) : load(p.c + at, left);
+            if (left > 0) x = start_column(p, s, j + n, left);
+            if (left > 0 && s.from)
+                x = fma((vec)(s.times), load(s.from + (size_t)(i + r) * p.ldc + j + n, left), x);
             VSTORE(x, tile + r * NR + n);
         }
 }
@@ -167,7 +187,8 @@ static inline void multiply(const product p, const int ta, const int tb, __local
     __local float *tile = shared + TILE_AT + LID * MR * NR, *panel_local = shared + A_FLOATS;
     const int depth_each = PACKED ? KC : max(p.k, 1);
     for (int k0 = 0; k0 == 0 || k0 < p.k; k0 += depth_each) {
-        const int depth = min(depth_each, p.k - k0), first = k0 == 0, last = k0 + depth == p.k;
+        const int depth = min(depth_each, p.k - k0), last = k0 + depth == p.k;
+        const start s = {k0 ? p.c : p.residual, k0 ? 1.0f : p.beta, k0 == 0};
 #if PACKED
         stage_rows(shared, p, ta, i0, rows, k0, depth);
 #endif
@@ -177,13 +198,14 @@ static inline void multiply(const product p, const int ta, const int tb, __local
                 const int i = i0 + below, j = panel * PW + LID % GN * NR;
                 const int inside = i + MR <= p.m && j + NR <= p.n;
                 vec acc[MR][NV];
-                if (!inside) {
-                    start_edge(tile, p, i, j, first);
+                if (inside) {
+                    UNROLL for (int n = 0; n < NV; n++) acc[0][n] = start_column(p, s, j + n * VEC, VEC);
+                    UNROLL for (int r = 1; r < MR; r++) UNROLL for (int n = 0; n < NV; n++) acc[r][n] = acc[0][n];
+                    if (s.from) FOR_TILE acc[r][n] = fma((vec)(s.times), VLOAD(s.from + AT_TILE), acc[r][n]);
+                } else {
+                    start_edge(tile, p, s, i, j);
                     FOR_TILE acc[r][n] = VLOAD(tile + r * NR + n * VEC);
-                } else if (!first)
-                    FOR_TILE acc[r][n] = VLOAD(p.c + (size_t)(i + r) * p.ldc + j + n * VEC);
-                else
-                    FOR_TILE acc[r][n] = start_of(p, (size_t)(i + r) * p.ldc + j + n * VEC, j + n * VEC, VEC);
+                }
 #if PACKED
                 __global const float *b = p.b + ((size_t)panel * ((p.k + VEC - 1) / VEC * VEC) + k0) * PW;
                 MULTIPLY(acc, shared + below * ROW(ta), ta, b, PW, depth)
@@ -200,7 +222,7 @@ static inline void multiply(const product p, const int ta, const int tb, __local
                 BARRIER;
 #endif
                 if (inside && !(last && (p.activation || p.pre)))
-                    FOR_TILE VSTORE(acc[r][n], p.c + (size_t)(i + r) * p.ldc + j + n * VEC);
+                    FOR_TILE VSTORE(acc[r][n], p.c + AT_TILE);
                 else {
                     FOR_TILE VSTORE(acc[r][n], tile + r * NR + n * VEC);
                     finish_edge(tile, p, i, j, last);
@@ -227,7 +249,9 @@ static inline void multiply(const product p, const int ta, const int tb, __local
 MATMUL(matmul_nn, 0, 0)
 MATMUL(matmul_nt, 0, 1)
 MATMUL(matmul_tn, 1, 0)
+#if !PACKED // seldom asked for: one program that has it is enough
 MATMUL(matmul_tt, 1, 1)
+#endif
 
 #if PACKED
 // B in panels [n/PW][k rounded up][PW]. groups: panels, blocks of `depth_each` rows, matrices of a batch

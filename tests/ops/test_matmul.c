@@ -245,7 +245,8 @@ static float *result_of(const problem *p)
     return got;
 }
 
-// The first rows of a large product, made with fewer rows, other transposes and fewer columns: the same bits.
+// The first rows and columns of a large product, made alone: the same bits. Few rows, few columns and many take
+// different tiles.
 START_TEST(bits_depend_on_row_column_and_depth_only)
 {
     const bool small = test_small();
@@ -269,16 +270,16 @@ START_TEST(bits_depend_on_row_column_and_depth_only)
 }
 END_TEST
 
-// dW += dY^T X equals the same product written with dY^T stored, bit for bit: order by k, however it is read.
+// The same product with A, B or both stored the other way round: order by k, however it is read.
 START_TEST(transposes_change_no_bit)
 {
-    const int m = 29, n = 40, k = test_small() ? 30 : 700;
-    const variant plain = {.alpha = 1}, turned = {.alpha = 1, .transpose_a = true, .transpose_b = true};
+    const int m = 29, n = 40, k = test_small() ? 30 : 700, turn_a = _i & 1, turn_b = _i >> 1;
+    const variant plain = {.alpha = 1}, turned = {.alpha = 1, .transpose_a = turn_a, .transpose_b = turn_b};
     problem p = problem_create(m, n, k, &plain), q = problem_create(m, n, k, &turned);
     for (int i = 0; i < m; i++)
-        for (int e = 0; e < k; e++) q.a.host[e * m + i] = p.a.host[i * k + e];
+        for (int e = 0; e < k; e++) q.a.host[turn_a ? e * m + i : i * k + e] = p.a.host[i * k + e];
     for (int e = 0; e < k; e++)
-        for (int j = 0; j < n; j++) q.b.host[j * k + e] = p.b.host[e * n + j];
+        for (int j = 0; j < n; j++) q.b.host[turn_b ? j * k + e : e * n + j] = p.b.host[e * n + j];
     must(pf_buffer_write(q.a.buffer, 0, q.a.host, q.a.count * sizeof(float)));
     must(pf_buffer_write(q.b.buffer, 0, q.b.host, q.b.count * sizeof(float)));
     float *left = result_of(&p), *right = result_of(&q);
@@ -330,7 +331,7 @@ Suite *suite(void)
     tcase_add_loop_test(all, clblast_equals_reference, 0, sizeof foreign_shapes / sizeof *foreign_shapes);
     tcase_add_loop_test(all, what_c_held_does_not_leak, 0, 2);
     tcase_add_test(all, bits_depend_on_row_column_and_depth_only);
-    tcase_add_test(all, transposes_change_no_bit);
+    tcase_add_loop_test(all, transposes_change_no_bit, 1, 4);
     tcase_add_test(all, a_call_that_does_not_fit_is_refused);
     tcase_add_test(all, a_run_takes_no_memory);
     tcase_set_timeout(all, 300);

@@ -52,7 +52,8 @@ static pf_status create_program(pf_device *device, tile_program *program, const 
     program->panel = shape->beside * shape->vectors * pf_device_shape(device).vector;
     for (int a = 0; a < 2; a++)
         for (int b = 0; b < 2; b++)
-            PF_TRY(pf_kernel_create(device, &key, multiply[a][b], &program->multiply[a][b]));
+            if (!shape->packed || !a || !b)
+                PF_TRY(pf_kernel_create(device, &key, multiply[a][b], &program->multiply[a][b]));
     for (int b = 0; b < 2 && shape->packed; b++) PF_TRY(pf_kernel_create(device, &key, pack[b], &program->pack[b]));
     return PF_OK;
 }
@@ -98,7 +99,7 @@ static size_t divide_up(size_t x, size_t by)
 static const tile_program *choose(const pf_tile_provider *tile, const pf_matmul_call *call)
 {
     if (tile->n_programs == 1) return &tile->programs[0];
-    if (call->m <= FEW_ROWS) return &tile->programs[2];
+    if (call->m <= FEW_ROWS || (call->transpose_a && call->transpose_b)) return &tile->programs[2];
     const tile_program *wider = &tile->programs[0], *thinner = &tile->programs[1];
     const size_t n = (size_t)call->n;
     const size_t wider_columns = divide_up(n, (size_t)wider->panel) * (size_t)wider->panel;
@@ -121,7 +122,8 @@ static int packed_matrices(const pf_matmul_call *call)
 pf_status pf_tile_scratch(const pf_tile_provider *tile, const pf_matmul_call *call, size_t *bytes)
 {
     // More rows never need less: few rows count as many.
-    const pf_matmul_call many = {.m = FEW_ROWS + 1, .n = call->n, .k = call->k};
+    pf_matmul_call many = *call;
+    if (many.m <= FEW_ROWS) many.m = FEW_ROWS + 1;
     const tile_program *program = choose(tile, &many);
     const size_t floats = program->shape.packed ? panels_floats(tile, program, call) : 0;
     PF_CHECK(floats <= UINT32_MAX, PF_ERROR_USAGE, "matrix product: %d x %d numbers are too many for one matrix", call->k,
