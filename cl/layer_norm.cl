@@ -13,9 +13,9 @@
 #define D 64
 #endif
 
-// stat[n] = {mean, inverse}. groups: ceil(rows / rows_each)
-KERNEL void layer_norm_forward(OUT y, __global float2 *restrict stat, IN x, IN weight, IN bias, const int rows,
-                               const int rows_each, const float eps)
+// stat[n] = {mean, inverse} on request. groups: ceil(rows / rows_each)
+KERNEL void layer_norm_forward(__global float *y, __global float2 *stat, const int keep_stat, IN x, IN weight, IN bias,
+                               const int rows, const int rows_each, const float eps)
 {
     __local float scratch[WG];
     const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
@@ -34,7 +34,7 @@ KERNEL void layer_norm_forward(OUT y, __global float2 *restrict stat, IN x, IN w
             const vec u = (load(row + i, LEFT(D, i)) - mean) * inverse;
             store(y + (size_t)n * D + i, fma(u, load(weight + i, LEFT(D, i)), load(bias + i, LEFT(D, i))), LEFT(D, i));
         }
-        if (LID == 0) stat[n] = (float2)(mean, inverse);
+        if (keep_stat && LID == 0) stat[n] = (float2)(mean, inverse);
     }
 }
 

@@ -19,7 +19,7 @@ KERNEL void rotary(__global float *x, IN table, __global const uint4 *restrict p
     const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
     for (int n = first; n < last; n++) {
         IN angle = table + (size_t)place[n].x * E;
-        for (int k = LID; k < heads * VECTORS; k += WG) {
+        for (uint k = LID; k < (uint)heads * VECTORS; k += WG) {
             const int i = k % VECTORS * VEC;
             __global float *low = x + offset + (size_t)n * stride + k / VECTORS * E + i, *high = low + HALF;
             const vec c = load(angle + i, LEFT(HALF, i)), s = load(angle + HALF + i, LEFT(HALF, i)) * sign;

@@ -50,7 +50,8 @@ pf_status pf_layer_norm_run(pf_layer_norm *op, const pf_layer_norm_forward *call
     const double n = (double)call->rows * op->width;
     const pf_work work = {.groups = {pf_groups(call->rows, ROWS_EACH)}, .flops = 8 * n, .bytes = 8 * n};
     return pf_launch(op->forward, work,
-                     PF_ARGS(pf_arg_buffer(call->y), pf_arg_buffer(call->stat), pf_arg_buffer(call->x),
+                     PF_ARGS(pf_arg_buffer(call->y), pf_arg_buffer(call->stat ? call->stat : call->y),
+                             pf_arg_int(call->stat != NULL), pf_arg_buffer(call->x),
                              pf_arg_buffer(call->weight), pf_arg_buffer(call->bias), pf_arg_int(call->rows),
                              pf_arg_int(ROWS_EACH), pf_arg_float(call->eps)));
 }

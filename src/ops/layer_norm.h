@@ -13,7 +13,7 @@ void pf_layer_norm_free(pf_layer_norm *op);
 // y[n,d] = (x[n,d] - mean[n]) / sqrt(var[n] + eps) * weight[d] + bias[d],  var biased
 //
 //   y, x          [N,D]
-//   stat          [N,2]  mean and 1/sqrt(var + eps), kept for the backward pass
+//   stat          [N,2]  mean and 1/sqrt(var + eps), for the backward pass; NULL: not kept
 //   weight, bias  [D]
 typedef struct pf_layer_norm_forward {
     pf_buffer *y, *stat;

@@ -43,6 +43,10 @@ START_TEST(forward_equals_reference)
     must(pf_layer_norm_run(op, &(pf_layer_norm_forward){y, stat, on_device(p.x, p.count), on_device(p.weight, w),
                                                         on_device(p.bias, w), p.rows, 1e-6f}));
     test_close("y", from_device(y, p.count), expected, p.count, tolerance);
+    pf_buffer *without = on_device(NULL, p.count);
+    must(pf_layer_norm_run(op, &(pf_layer_norm_forward){without, NULL, on_device(p.x, p.count), on_device(p.weight, w),
+                                                        on_device(p.bias, w), p.rows, 1e-6f}));
+    ck_assert_mem_eq(from_device(y, p.count), from_device(without, p.count), p.count * sizeof(float));
     pf_layer_norm_free(op);
 }
 END_TEST
