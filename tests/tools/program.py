@@ -58,9 +58,13 @@ class ProgramTest(unittest.TestCase):
 class DeviceTest(ProgramTest):
     """For commands that compute. Skipped on a machine without a device, unless PERFORMER_REQUIRE_DEVICE is set."""
 
+    devices = None  # what `performer devices` said, asked once
+
     def setUp(self):
         super().setUp()
-        code, _, said = self.run_program("devices")
+        if not DeviceTest.devices:
+            DeviceTest.devices = self.run_program("devices")
+        code, _, said = DeviceTest.devices
         if code == 4 and "PERFORMER_REQUIRE_DEVICE" not in os.environ:
             self.skipTest(said.strip())
 
