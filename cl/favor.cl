@@ -21,18 +21,13 @@ KERNEL void favor_sum(OUT scratch, __global const int4 *restrict blocks, IN k, c
     OUT S = scratch + PACKED + ((size_t)get_group_id(1) * n_heads + h) * STATE;
     for (int t0 = 0; t0 < block.y; t0 += T) {
         const size_t row = block.x + t0;
-        BARRIER;
         load_transposed(x, k + row * k_stride + k_offset + h * E, k_stride, block.y - t0);
         load_tile(y, v + row * v_stride + v_offset + h * E, v_stride, block.y - t0);
         load_ones(ones, block.y - t0);
-        BARRIER;
         for (int m0 = first; m0 < F; m0 += get_num_groups(2) * FP) {
             features(packed + m0 * EP, x, phi, epsilon);
-            BARRIER;
             clear_padding(phi, m0);
-            BARRIER;
             add_state(S + m0 * EP, S + F * EP + m0, phi, y, ones, t0 == 0);
-            BARRIER;
         }
     }
 }
@@ -69,6 +64,7 @@ INLINE void add_normalizers(LOCAL parts, LOCAL_IN phi, GLOBAL_IN z, const int fi
         for (int m = part; m < FP; m += PARTS) r = fma(VLOAD(phi + m * T + t), (vec)(z[m]), r);
         VSTORE(r, parts + part * T + t);
     }
+    BARRIER;
 }
 
 // scale[t] = 1/R; R [n] is kept for the backward pass, n_heads apart.
@@ -82,6 +78,7 @@ INLINE void finish_normalizers(LOCAL scale, GLOBAL R, LOCAL_IN parts, const int 
         R[(size_t)t * n_heads] = r;
         scale[t] = RENORMALIZE ? 1.0f / r : 1.0f;
     }
+    BARRIER;
 }
 
 // groups: heads, blocks, parts: each part does every n-th tile. R [rows of the buffer][heads]
@@ -96,18 +93,13 @@ KERNEL void favor_apply(OUT o, const int o_stride, const int o_offset, OUT R, __
     for (int t0 = get_group_id(2) * T; t0 < block.y; t0 += get_num_groups(2) * T) {
         const size_t row = block.x + t0;
         const int n = min(T, block.y - t0);
-        BARRIER;
         load_transposed(x, q + row * q_stride + q_offset + h * E, q_stride, n);
-        BARRIER;
         for (int m0 = 0; m0 < F; m0 += FP) {
             features(packed + m0 * EP, x, phi, epsilon);
-            BARRIER;
             add_rows(phi, S + m0 * EP, y, m0 == 0);
             add_normalizers(parts, phi, z + m0, m0 == 0);
-            BARRIER;
         }
         finish_normalizers(scale, R + row * n_heads + h, parts, n_heads, n);
-        BARRIER;
         store_tile(o + row * o_stride + o_offset + h * E, y, scale, o_stride, n);
     }
 }

@@ -29,6 +29,7 @@ INLINE void load_gradient(LOCAL e, LOCAL w, GLOBAL_IN gradient, const int g_stri
         }
         w[t] = -lanes_sum(sum);
     }
+    BARRIER;
 }
 
 // groups: heads, blocks
@@ -46,21 +47,16 @@ KERNEL void favor_grad_query(OUT dq, const int dq_stride, const int dq_offset, O
     for (int t0 = 0; t0 < block.y; t0 += T) {
         const size_t row = block.x + t0;
         const int n = min(T, block.y - t0);
-        BARRIER;
         load_transposed(x, q + row * q_stride + q_offset + h * E, q_stride, n);
         load_gradient(e, w, gradient + row * g_stride + g_offset + h * E, g_stride, o + row * o_stride + o_offset + h * E,
                       o_stride, R + row * n_heads + h, n_heads, n);
         load_ones(ones, n);
-        BARRIER;
         transpose_tile(eT, e);
         for (int m0 = 0; m0 < F; m0 += FP) {
             features_and_slopes(packed + m0 * EP, x, phi, slopes, epsilon);
-            BARRIER;
             add_state(dS + m0 * EP, dS + F * EP + m0, phi, e, w, t0 == 0);
             state_times(S + m0 * EP, S + F * EP + m0, eT, w, slopes, dphi);
-            BARRIER;
             add_rows(dphi, packed + m0 * EP, y, m0 == 0);
-            BARRIER;
         }
         store_tile(dq + row * dq_stride + dq_offset + h * E, y, ones, dq_stride, n);
     }
@@ -80,20 +76,15 @@ KERNEL void favor_grad_key(OUT dk, const int dk_stride, const int dk_offset, OUT
     for (int t0 = get_group_id(2) * T; t0 < block.y; t0 += get_num_groups(2) * T) {
         const size_t row = block.x + t0;
         const int n = min(T, block.y - t0);
-        BARRIER;
         load_transposed(x, k + row * k_stride + k_offset + h * E, k_stride, n);
         load_transposed(vT, v + row * v_stride + v_offset + h * E, v_stride, n);
         load_ones(ones, n);
-        BARRIER;
         for (int m0 = 0; m0 < F; m0 += FP) {
             features_and_slopes(packed + m0 * EP, x, phi, slopes, epsilon);
-            BARRIER;
             clear_padding(phi, m0); // W is 0 there, dphi may be anything
             state_times(dS + m0 * EP, dS + F * EP + m0, vT, ones, slopes, dphi);
-            BARRIER;
             add_rows(dphi, packed + m0 * EP, y, m0 == 0);
             add_rows(phi, dS + m0 * EP, u, m0 == 0);
-            BARRIER;
         }
         store_tile(dk + row * dk_stride + dk_offset + h * E, y, ones, dk_stride, n);
         store_tile(dv + row * dv_stride + dv_offset + h * E, u, ones, dv_stride, n);
