@@ -12,7 +12,6 @@
 // one fma: its bits depend on nothing else. Rows and columns beyond the matrix are zeros in the same tile.
 #include "lib/base.clh"
 #include "lib/tile.clh"
-#include "lib/transpose.clh"
 #include "lib/math.clh"
 #include "lib/gelu.clh"
 #include "lib/activation.clh"
@@ -26,110 +25,11 @@
 #define KC 32
 #endif
 
-#define GM (WG / GN)
-#define NR (NV * VEC)
-#define PW (GN * NR)
-
-// Staged rows of A lie as they come where whole rows are copied, else by columns: element (r, k) at r*ROW + k*STEP.
-#define BY_ROWS(ta) (WG == 1 && !(ta))
-#define ROW(ta) (BY_ROWS(ta) ? KC + PAD : 1)
-#define STEP(ta) (BY_ROWS(ta) ? 1 : MC + PAD)
-#define PAD (WG > 1 ? 1 : VEC) // keeps neighbours apart in banks and cache sets; room for a last whole vector
-#define A_FLOATS ((KC + PAD) * (MC + PAD))
-#define B_WIDTH (PACKED ? 0 : PW + (WG > 1 ? VEC : 0))
-#define TILES (WG * MR * NR)
-// The tiles of an edge lie behind the staged A, or in its place where it is staged anew for each tile.
-#define STAGED (A_FLOATS + KC * B_WIDTH)
-#define TILE_AT (PACKED ? STAGED : 0)
-#define LOCAL_FLOATS (PACKED ? STAGED + TILES : (STAGED > TILES ? STAGED : TILES))
-
-#if PACKED
-#define PANEL __global
-#else
-#define PANEL __local
-#endif
-
-typedef struct product {
-    __global float *c, *pre;
-    __global const float *a, *b, *residual, *bias; // b: the matrix, or its panels
-    int m, n, k, lda, ldb, ldc;
-    float alpha, beta;
-    int activation, rows_each, panels_each;
-} product;
-
-// Columns first .. first+PW of B, rows k0 .. k0+depth, as a panel: row k at to[k * width]; 0 outside of B. With
-// vectors of 16 both depth and columns are rounded up to whole vectors.
-static inline void lay_panel(PANEL float *restrict to, const int width, IN b, const int tb, const int ldb,
-                             const int columns, const int depth)
-{
-#if WG == 1
-    if (tb)
-        for (int j = 0; j < PW; j += VEC)
-            for (int k = 0; k < depth; k += VEC) {
-                vec x[VEC];
-                IN corner = b + (size_t)j * ldb + k;
-                if (j + VEC <= columns && k + VEC <= depth) {
-                    UNROLL for (int i = 0; i < VEC; i++) x[i] = VLOAD(corner + (size_t)i * ldb);
-                } else
-                    for (int i = 0; i < VEC; i++)
-                        x[i] = j + i < columns ? load(corner + (size_t)i * ldb, depth - k) : (vec)(0);
-                TRANSPOSE(x);
-                UNROLL for (int i = 0; i < VEC; i++) VSTORE(x[i], to + (k + i) * width + j);
-            }
-    else
-        for (int k = 0; k < depth; k++) {
-            int j = 0;
-            for (; j < PW && j + VEC <= columns; j += VEC)
-                VSTORE(VLOAD(b + (size_t)k * ldb + j), to + k * width + j);
-            for (; j < PW; j += VEC) VSTORE(load(b + (size_t)k * ldb + j, columns - j), to + k * width + j);
-        }
-#else
-    FOR_MINE(e, KC * PW) {
-        const int j = tb ? e / KC : e % PW, k = tb ? e % KC : e / PW;
-        const size_t at = tb ? (size_t)j * ldb + k : (size_t)k * ldb + j;
-        to[k * width + j] = j < columns && k < depth ? b[at] : 0.0f;
-    }
-#endif
-}
-
-// Rows i0 .. i0+rows of op(A), columns k0 .. k0+depth, times alpha.
-static inline void stage_rows(__local float *restrict to, const product p, const int ta, const int i0, const int rows,
-                              const int k0, const int depth)
-{
-#if WG == 1
-    const int whole = (rows + MR - 1) / MR * MR;
-    if (ta) {
-        IN a = p.a + (size_t)k0 * p.lda + i0;
-        for (int k = 0; k < depth; k++) {
-            int i = 0;
-            for (; i < whole && i0 + i + VEC <= p.m; i += VEC)
-                VSTORE(VLOAD(a + (size_t)k * p.lda + i) * p.alpha, to + k * STEP(1) + i);
-            for (; i < whole; i += VEC)
-                VSTORE(load(a + (size_t)k * p.lda + i, p.m - i0 - i) * p.alpha, to + k * STEP(1) + i);
-        }
-    } else {
-        IN a = p.a + (size_t)i0 * p.lda + k0;
-        for (int i = 0; i < whole; i++) {
-            int k = 0;
-            for (; i0 + i < p.m && k + VEC <= depth; k += VEC)
-                VSTORE(VLOAD(a + (size_t)i * p.lda + k) * p.alpha, to + i * ROW(0) + k);
-            for (; k < depth; k += VEC)
-                VSTORE(i0 + i < p.m ? load(a + (size_t)i * p.lda + k, depth - k) * p.alpha : (vec)(0),
-                       to + i * ROW(0) + k);
-        }
-    }
-#else
-    FOR_MINE(e, MC * KC) {
-        const int i = ta ? e % MC : e / KC, k = ta ? e / MC : e % KC;
-        const size_t at = ta ? (size_t)(k0 + k) * p.lda + i0 + i : (size_t)(i0 + i) * p.lda + k0 + k;
-        to[i * ROW(ta) + k * STEP(ta)] = i0 + i < p.m && k < depth ? p.a[at] * p.alpha : 0.0f;
-    }
-#endif
-}
+#include "lib/product.clh"
 
 // acc += (MR x depth of staged rows) x (depth x NR of a panel)
 #define MULTIPLY(acc, A, ta, B, width, depth)                                                       \
-    for (int k = 0; k < (depth); k++) {                                         \
+    for (int k = 0; k < (depth); k++) {                                                             \
         vec row[NV];                                                                                \
         UNROLL for (int n = 0; n < NV; n++) row[n] = VLOAD((B) + k * (width) + n * VEC);            \
         UNROLL for (int r = 0; r < MR; r++) {                                                       \
@@ -155,7 +55,7 @@ static inline vec start_column(const product p, const start s, const int j, cons
 }
 
 // The start of a tile at an edge, through memory: rows and columns outside are 0.
-static inline void start_edge(__local float *restrict tile, const product p, const start s, const int i, const int j)
+static inline void start_edge(__local float *tile, const product p, const start s, const int i, const int j)
 {
     for (int r = 0; r < MR; r++)
         for (int n = 0; n < NR; n += VEC) {
@@ -168,7 +68,7 @@ static inline void start_edge(__local float *restrict tile, const product p, con
         }
 }
 
-static inline void finish_edge(__local const float *restrict tile, const product p, const int i, const int j, const int last)
+static inline void finish_edge(__local const float *tile, const product p, const int i, const int j, const int last)
 {
     for (int r = 0; r < MR && i + r < p.m; r++)
         for (int n = 0; n < NR && j + n < p.n; n += VEC) {
@@ -180,7 +80,7 @@ static inline void finish_edge(__local const float *restrict tile, const product
         }
 }
 
-static inline void multiply(const product p, const int ta, const int tb, __local float *restrict shared)
+static inline void multiply(const product p, const int ta, const int tb, __local float *shared)
 {
     const int i0 = get_group_id(0) * p.rows_each, rows = min(p.rows_each, p.m - i0);
     const int panels = (p.n + PW - 1) / PW, panel0 = get_group_id(1) * p.panels_each;
