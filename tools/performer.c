@@ -18,6 +18,7 @@ static const pf_command *const commands[] = {
     &pf_command_info,
     &pf_command_train,
     &pf_command_attend,
+    &pf_command_logits,
     NULL,
 };
 

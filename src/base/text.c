@@ -155,9 +155,8 @@ pf_status pf_text_add_float(pf_text *text, float value)
     return add_shortest(text, (double)value, true);
 }
 
-// Bytes of the UTF-8 sequence at `text`, 0 where there is none (RFC 3629: no overlong forms, no
-// surrogates, nothing above U+10FFFF).
-static size_t utf8_length(const unsigned char *text, size_t left)
+// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+size_t pf_utf8_length(const unsigned char *text, size_t left)
 {
     if (text[0] < 0x80) return 1;
     const size_t length = text[0] < 0xC2 ? 0 : text[0] < 0xE0 ? 2 : text[0] < 0xF0 ? 3 : text[0] < 0xF5 ? 4 : 0;
@@ -176,7 +175,7 @@ pf_status pf_text_add_json(pf_text *text, const char *bytes, size_t length)
     PF_TRY(pf_text_add(text, "\""));
     for (size_t i = 0; i < length;) {
         const unsigned char byte = (unsigned char)bytes[i];
-        const size_t taken = utf8_length((const unsigned char *)bytes + i, length - i);
+        const size_t taken = pf_utf8_length((const unsigned char *)bytes + i, length - i);
         if (taken == 0) {
             PF_TRY(pf_text_add(text, "\\ufffd"));
         } else if (byte == '"' || byte == '\\') {
@@ -198,7 +197,7 @@ pf_status pf_text_add_path(pf_text *text, const char *path)
     PF_TRY(pf_text_add_bytes(text, "", 0));
     for (size_t i = 0; i < length;) {
         const unsigned char *at = (const unsigned char *)path + i;
-        const size_t taken = utf8_length(at, length - i);
+        const size_t taken = pf_utf8_length(at, length - i);
         const bool is_control = at[0] == 0xC2 && at[1] < 0xA0; // U+0080 .. U+009F
         if (taken > 1 && !is_control)
             PF_TRY(pf_text_add_bytes(text, at, taken));

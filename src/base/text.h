@@ -20,6 +20,9 @@ pf_status pf_parse_integer(const char *text, int64_t low, int64_t high, int64_t 
 // Finite decimal number, the whole of `text`, within low .. high, whatever the locale.
 pf_status pf_parse_number(const char *text, double low, double high, double *out);
 
+// Bytes of the UTF-8 character at `text`, of which `left` bytes (at least 1) are there; 0 where there is none.
+size_t pf_utf8_length(const unsigned char *text, size_t left);
+
 // A growing string; zero-initialise it, release it with pf_text_free.
 typedef struct pf_text {
     char *data; // NUL-terminated once anything was added, else NULL

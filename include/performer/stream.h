@@ -1,0 +1,22 @@
+// Which sequences a command runs over, and what becomes of those that are longer than the model allows.
+#ifndef PERFORMER_STREAM_H
+#define PERFORMER_STREAM_H
+
+#include <stdint.h>
+
+typedef enum pf_long_sequences {
+    PF_LONG_CROP,   // the first tokens, with a warning that counts them
+    PF_LONG_WINDOW, // consecutive windows without overlap
+    PF_LONG_ERROR,  // an error
+} pf_long_sequences;
+
+// Zero-initialise it, then name the files.
+typedef struct pf_stream_options {
+    const char *const *files; // FASTA, gzip too; "-": standard input
+    int n_files;
+    int64_t shard,
+        n_shards; // only records shard, shard + n_shards, … counted from 1 over all files; 0, 0: all
+    pf_long_sequences long_sequences;
+} pf_stream_options;
+
+#endif

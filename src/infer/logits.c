@@ -1,0 +1,96 @@
+// Logits of a stream of sequences. See performer/logits.h.
+#include "performer/logits.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "infer/pieces.h"
+#include "infer/tensor_file.h"
+
+struct pf_logits {
+    pf_model *model;
+    pf_pieces *pieces;
+    pf_tensor_file file;
+    bool is_done;
+    float *batch; // [rows of the batch, A]
+    size_t batch_capacity;
+    float *tensor; // [tokens so far, A] of the record that is not complete
+    size_t tensor_capacity, tensor_count;
+    pf_progress progress;
+};
+
+static pf_status open_all(pf_logits *l, const pf_logits_options *options)
+{
+    const pf_pieces_options pieces = {
+        .records = {.stream = options->stream, .keep_masks = true, .unique_names = true},
+        .task = PF_PIECES_PLAIN,
+    };
+    PF_TRY(pf_pieces_open(l->model, &pieces, &l->pieces));
+    return pf_tensor_file_open(options->output, &l->file);
+}
+
+pf_status pf_logits_open(pf_model *model, const pf_logits_options *options, pf_logits **out)
+{
+    void *memory = NULL;
+    *out = NULL;
+    PF_TRY(pf_alloc(&memory, 1, sizeof(pf_logits), "logits"));
+    pf_logits *l = memory;
+    l->model = model;
+    const pf_status status = open_all(l, options);
+    if (status == PF_OK)
+        *out = l;
+    else
+        pf_logits_close(l);
+    return status;
+}
+
+void pf_logits_close(pf_logits *l)
+{
+    if (!l) return;
+    pf_pieces_close(l->pieces);
+    pf_tensor_file_discard(&l->file);
+    pf_free(l->batch);
+    pf_free(l->tensor);
+    pf_free(l);
+}
+
+// Rows of a record's windows are put together; its tensor is written with the last of them.
+static pf_status take_piece(pf_logits *l, const pf_piece *piece)
+{
+    const size_t A = (size_t)pf_model_config(l->model)->vocab_size, count = (size_t)piece->count * A;
+    PF_TRY(pf_grow((void **)&l->tensor, &l->tensor_capacity, l->tensor_count + count, sizeof *l->tensor,
+                   "logits of a sequence"));
+    memcpy(l->tensor + l->tensor_count, l->batch + (size_t)piece->row * A, count * sizeof *l->tensor);
+    l->tensor_count += count;
+    l->progress.tokens += (uint64_t)piece->count;
+    if (!piece->is_last) return PF_OK;
+    const uint64_t shape[] = {l->tensor_count / A, A};
+    l->tensor_count = 0;
+    l->progress.sequences++;
+    return pf_tensor_file_add(&l->file, piece->record->name, 2, shape, l->tensor);
+}
+
+pf_status pf_logits_step(pf_logits *l, pf_progress *progress)
+{
+    const pf_pass pass = {0};
+    pf_piece_batch b;
+    if (l->is_done) return PF_END;
+    const pf_status status = pf_pieces_next(l->pieces, &b);
+    if (status == PF_END) {
+        PF_TRY(pf_tensor_file_commit(&l->file));
+        l->is_done = true;
+    }
+    PF_TRY(status);
+    const size_t A = (size_t)pf_model_config(l->model)->vocab_size, count = (size_t)b.batch->n_rows * A;
+    PF_TRY(pf_grow((void **)&l->batch, &l->batch_capacity, count, sizeof *l->batch, "logits of a batch"));
+    PF_TRY(pf_model_forward(l->model, b.batch, &pass));
+    PF_TRY(pf_model_read_logits(l->model, l->batch));
+    for (int32_t i = 0; i < b.n_pieces; i++) PF_TRY(take_piece(l, &b.piece[i]));
+    *progress = l->progress;
+    return PF_OK;
+}
+
+const char *pf_logits_warning(const pf_logits *l, size_t i)
+{
+    return pf_pieces_warning(l->pieces, i);
+}

@@ -1,0 +1,50 @@
+// Named tensors into a file of either format. See tensor_file.h.
+#include "infer/tensor_file.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+
+bool pf_path_ends(const char *path, const char *ending)
+{
+    const size_t length = strlen(path), wanted = strlen(ending);
+    return length > wanted && strcasecmp(path + length - wanted, ending) == 0;
+}
+
+pf_status pf_tensor_file_open(const char *path, pf_tensor_file *file)
+{
+    char quoted[PF_QUOTE_BYTES];
+    if (pf_path_ends(path, ".safetensors")) return pf_safetensors_spool_open(path, &file->spool);
+    if (pf_path_ends(path, ".npz")) return pf_npz_open(path, &file->npz);
+    return pf_fail(PF_ERROR_USAGE, "output %s: its name must end in .safetensors or .npz",
+                   pf_quote(quoted, path, strlen(path)));
+}
+
+pf_status pf_tensor_file_add(pf_tensor_file *file, const char *name, int rank, const uint64_t *shape,
+                             const float *data)
+{
+    size_t count = 1;
+    pf_tensor_spec spec = {.name = name, .type = PF_F32, .rank = rank};
+    for (int i = 0; i < rank; i++) {
+        spec.shape[i] = shape[i];
+        count *= shape[i];
+    }
+    if (file->spool) return pf_safetensors_spool_add(file->spool, &spec, data);
+    PF_TRY(pf_npz_begin(file->npz, name, rank, shape));
+    return pf_npz_write(file->npz, data, count);
+}
+
+pf_status pf_tensor_file_commit(pf_tensor_file *file)
+{
+    const pf_tensor_file taken = *file;
+    *file = (pf_tensor_file){0};
+    return taken.spool ? pf_safetensors_spool_commit(taken.spool, NULL, 0) : pf_npz_commit(taken.npz);
+}
+
+void pf_tensor_file_discard(pf_tensor_file *file)
+{
+    pf_safetensors_spool_discard(file->spool);
+    pf_npz_discard(file->npz);
+    *file = (pf_tensor_file){0};
+}
