@@ -61,6 +61,19 @@ PF_API uint64_t pf_device_peak_bytes(const pf_device *device);
 // With options.profile: writes a Chrome trace (chrome://tracing, Perfetto) to `path`.
 PF_API pf_status pf_device_write_profile(pf_device *device, const char *path);
 
+// With options.profile: a table for people, a line for each kernel: calls, ms, share of the device's time, GFLOP/s,
+// GB/s and how near that is to the device's measured peak (the nearer of the two). Measures that peak, which
+// takes a moment. Valid until the next call or pf_device_close.
+PF_API pf_status pf_device_profile_table(pf_device *device, const char **out);
+
+// What the device can do at best, measured: multiply-adds in registers (two operations each), a copy (bytes read and
+// written), and what an empty launch takes from here and back.
+typedef struct pf_device_peak {
+    double gflops, gbytes_per_s, launch_us;
+} pf_device_peak;
+
+PF_API pf_status pf_device_measure_peak(pf_device *device, pf_device_peak *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -85,14 +85,28 @@ static pf_status check_range(const pf_buffer *buffer, size_t offset_bytes, size_
     return PF_OK;
 }
 
+// Where a command's event goes: nowhere without a profile.
+static cl_event *wanted_event(const pf_buffer *buffer, cl_event *event)
+{
+    return buffer->device->profile ? event : NULL;
+}
+
+// Names in parentheses: these are the driver's own, no kernels of ours.
+static void note_command(const pf_buffer *buffer, const char *what, double bytes, cl_event event)
+{
+    if (event) pf_profile_add(buffer->device->profile, what, (pf_work){.bytes = bytes}, event);
+}
+
 pf_status pf_buffer_write(pf_buffer *buffer, size_t offset_bytes, const void *data, size_t bytes)
 {
     PF_TRY(check_range(buffer, offset_bytes, bytes));
     if (bytes == 0) return PF_OK;
+    cl_event event = NULL;
     const cl_int code = clEnqueueWriteBuffer(buffer->device->queue, buffer->memory, CL_TRUE, offset_bytes, bytes, data,
-                                             0, NULL, NULL);
+                                             0, NULL, wanted_event(buffer, &event));
     if (code != CL_SUCCESS)
         return pf_context(pf_fail_opencl(buffer->device, "clEnqueueWriteBuffer", code), "%s", buffer->name);
+    note_command(buffer, "(upload)", (double)bytes, event);
     return PF_OK;
 }
 
@@ -100,10 +114,12 @@ pf_status pf_buffer_read(const pf_buffer *buffer, size_t offset_bytes, void *dat
 {
     PF_TRY(check_range(buffer, offset_bytes, bytes));
     if (bytes == 0) return PF_OK;
+    cl_event event = NULL;
     const cl_int code = clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_TRUE, offset_bytes, bytes, data,
-                                            0, NULL, NULL);
+                                            0, NULL, wanted_event(buffer, &event));
     if (code != CL_SUCCESS)
         return pf_context(pf_fail_opencl(buffer->device, "clEnqueueReadBuffer", code), "%s", buffer->name);
+    note_command(buffer, "(download)", (double)bytes, event);
     return PF_OK;
 }
 
@@ -112,10 +128,12 @@ pf_status pf_buffer_zero(pf_buffer *buffer, size_t offset_bytes, size_t bytes)
     PF_TRY(check_range(buffer, offset_bytes, bytes));
     if (bytes == 0) return PF_OK;
     const cl_uint zero = 0;
+    cl_event event = NULL;
     const cl_int code = clEnqueueFillBuffer(buffer->device->queue, buffer->memory, &zero, sizeof zero, offset_bytes,
-                                            bytes, 0, NULL, NULL);
+                                            bytes, 0, NULL, wanted_event(buffer, &event));
     if (code != CL_SUCCESS)
         return pf_context(pf_fail_opencl(buffer->device, "clEnqueueFillBuffer", code), "%s", buffer->name);
+    note_command(buffer, "(fill)", (double)bytes, event);
     return PF_OK;
 }
 
@@ -124,8 +142,10 @@ pf_status pf_buffer_copy(pf_buffer *to, size_t to_bytes, const pf_buffer *from, 
     PF_TRY(check_range(to, to_bytes, bytes));
     PF_TRY(check_range(from, from_bytes, bytes));
     if (bytes == 0) return PF_OK;
+    cl_event event = NULL;
     const cl_int code = clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, from_bytes, to_bytes, bytes, 0,
-                                            NULL, NULL);
+                                            NULL, wanted_event(to, &event));
     if (code != CL_SUCCESS) return pf_context(pf_fail_opencl(to->device, "clEnqueueCopyBuffer", code), "%s", to->name);
+    note_command(to, "(copy)", 2 * (double)bytes, event);
     return PF_OK;
 }

@@ -107,7 +107,6 @@ static pf_status open_queue(pf_device *device, bool profile)
     if (code != CL_SUCCESS) return pf_fail_opencl(device, "clCreateContext", code);
     device->queue = clCreateCommandQueue(device->context, device->id, profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
     if (code != CL_SUCCESS) return pf_fail_opencl(device, "clCreateCommandQueue", code);
-    if (profile) PF_TRY(pf_profile_create(&device->profile));
     return PF_OK;
 }
 
@@ -142,6 +141,7 @@ static pf_status open_candidate(const pf_candidate *candidate, const pf_device_o
     PF_TRY_OR(failed, open_queue(device, options->profile));
     pf_cache_open(device, options->cache_directory);
     PF_TRY_OR(failed, choose_shape(device, candidate->type));
+    if (options->profile) PF_TRY_OR(failed, pf_profile_create(&device->profile)); // begins after the probe
     device->launches = device->allocations = device->peak_bytes = 0;
     *out = device;
     return PF_OK;
