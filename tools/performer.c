@@ -17,6 +17,7 @@ static const pf_command *const commands[] = {
     &pf_command_init,
     &pf_command_info,
     &pf_command_train,
+    &pf_command_generate,
     &pf_command_attend,
     &pf_command_logits,
     NULL,

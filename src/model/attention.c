@@ -110,9 +110,9 @@ pf_status pf_attention_forward(pf_model *m, int layer)
     const pf_layer_kept *kept = pf_kept(m, layer);
     qkv_rows rows = columns(m, kept->qkv);
     const qkv_rows fresh = rows;
-    if (kept->cache) PF_TRY(extend_cache(m, kept, &rows));
-    if (pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX)
-        return exact_forward(m, m->exact, kept, &rows);
+    const bool is_exact = pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX;
+    if (m->limits.carry && (is_exact || m->local)) PF_TRY(extend_cache(m, kept, &rows));
+    if (is_exact) return exact_forward(m, m->exact, kept, &rows);
     if (m->local) PF_TRY(exact_forward(m, m->local, kept, &rows));
     if (!m->favor) return PF_OK;
     return pf_favor_run(m->favor, &(pf_favor_forward){

@@ -34,12 +34,11 @@ void pf_input_free(pf_input *input)
     pf_free(input->lengths);
 }
 
-static pf_status check_batch(const pf_model_limits *limits, const pf_batch *batch, const pf_pass *pass)
+static pf_status check_batch(const pf_model_limits *limits, const pf_batch *batch, int32_t first)
 {
     PF_CHECK(batch->n_rows <= limits->max_rows && batch->n_sequences <= limits->max_sequences, PF_ERROR_USAGE,
              "a batch of %d tokens in %d sequences, the model was made for %d in %d", batch->n_rows,
              batch->n_sequences, limits->max_rows, limits->max_sequences);
-    const int32_t first = pass->carry ? pass->first_position : 0;
     PF_CHECK(batch->longest <= limits->max_length - first, PF_ERROR_USAGE,
              "a sequence of %d tokens, the model takes %d", first + batch->longest, limits->max_length);
     return PF_OK;
@@ -48,11 +47,11 @@ static pf_status check_batch(const pf_model_limits *limits, const pf_batch *batc
 pf_status pf_input_upload(pf_input *input, const pf_model_limits *limits, const pf_batch *batch,
                           const pf_pass *pass)
 {
-    PF_TRY(check_batch(limits, batch, pass));
+    const int32_t first = pass->carry ? pass->first_position : 0;
+    PF_TRY(check_batch(limits, batch, first));
     const size_t rows = (size_t)batch->n_rows;
     pf_places_fill(input->host_places, batch);
-    if (pass->carry)
-        for (size_t n = 0; n < rows; n++) input->host_places[n].position += (uint32_t)pass->first_position;
+    for (size_t n = 0; n < rows; n++) input->host_places[n].position += (uint32_t)first;
     for (int32_t b = 0; b < batch->n_sequences; b++)
         input->lengths[b] = batch->start[b + 1] - batch->start[b];
     PF_TRY(pf_buffer_write(input->token, 0, batch->token, rows * sizeof *batch->token));
@@ -63,8 +62,7 @@ pf_status pf_input_upload(pf_input *input, const pf_model_limits *limits, const 
     input->n_sequences = batch->n_sequences;
     if (!limits->carry) return PF_OK;
     for (int32_t b = 0; b < batch->n_sequences; b++)
-        input->host_keys[b] = (pf_key_range){b * limits->max_length, pass->first_position + input->lengths[b],
-                                             pass->first_position, 0};
+        input->host_keys[b] = (pf_key_range){b * limits->max_length, first + input->lengths[b], first, 0};
     return pf_buffer_write(input->keys, 0, input->host_keys,
                            (size_t)batch->n_sequences * sizeof(pf_key_range));
 }

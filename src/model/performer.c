@@ -112,8 +112,9 @@ pf_status pf_model_create(pf_device *device, const struct pf_config *config, con
                           pf_model **out)
 {
     void *memory = NULL;
-    PF_CHECK(!limits->carry || (config->objective == PF_OBJECTIVE_CLM && !limits->training), PF_ERROR_USAGE,
-             "only causal models (objective clm) carry a state from token to token");
+    PF_CHECK(
+        !limits->carry || (config->objective == PF_OBJECTIVE_CLM && !limits->training), PF_ERROR_USAGE,
+        "only causal models generate token by token; this one is not, train one with --set objective=clm");
     PF_TRY(pf_alloc(&memory, 1, sizeof(pf_model), "model"));
     pf_model *m = memory;
     m->device = device;
