@@ -6,39 +6,23 @@
 // the chunk. Keys of the past enter through it, keys of the chunk through a T x T product cut at the diagonal: no
 // number of a later token is multiplied by anything but 0 on its way to an earlier output.
 //
-// Constants: lib/features.clh.
-#include "lib/features.clh"
-#include "lib/token_tile.clh"
+// Constants: lib/features.clh. Exponential features: lib/exponents.clh.
+#include "lib/causal.clh"
 
-// a (+)= fq^T fk. Tiles above the diagonal are left as they are.
-INLINE void products(LOCAL_IN fq, LOCAL_IN fk, LOCAL a, const int first)
+// d (+)= fq . z: what the past adds to the normalizers; nothing if it is empty.
+INLINE void read_sums(LOCAL_IN fq, GLOBAL_IN z, LOCAL d, const int first, const int empty)
 {
-#define GET(r, n) (first ? (vec)(0.0f) : VLOAD(a + (row0 + r) * T + column0 + n * VEC))
-#define PUT(r, n) VSTORE(acc[r][n], a + (row0 + r) * T + column0 + n * VEC)
-#define DEPTH_BELOW (column0 < row0 + DOWN(T) ? FP : 0)
-    PRODUCT(T, T, DEPTH_BELOW, fq, 1, T, fk, T, GET, PUT);
-#undef GET
-#undef PUT
-}
-
-// o (+)= fq^T S and d (+)= fq . z: what the past adds; nothing if it is empty.
-INLINE void read_state(LOCAL_IN fq, GLOBAL_IN S, GLOBAL_IN z, LOCAL o, LOCAL d, const int first, const int empty)
-{
-    const int depth = empty ? 0 : FP;
-#define GET(r, n) (first ? (vec)(0.0f) : VLOAD(o + (row0 + r) * EP + column0 + n * VEC))
-#define PUT(r, n) VSTORE(acc[r][n], o + (row0 + r) * EP + column0 + n * VEC)
-    PRODUCT(T, EP, depth, fq, 1, T, S, EP, GET, PUT);
-#undef GET
-#undef PUT
-    for (int t = LID * VEC; t < T; t += WG * VEC) {
-        vec s = first ? (vec)(0.0f) : VLOAD(d + t);
-        for (int m = 0; m < depth; m++) s = fma(VLOAD(fq + m * T + t), (vec)(z[m]), s);
-        VSTORE(s, d + t);
+    FOR_MINE(i, T / VEC)
+    {
+        vec s = first ? (vec)(0.0f) : VLOAD(d + i * VEC);
+        for (int m = 0; m < (empty ? 0 : FP); m++) s = fma(VLOAD(fq + m * T + i * VEC), (vec)(z[m]), s);
+        VSTORE(s, d + i * VEC);
     }
+    BARRIER;
 }
 
-// Cuts a at the diagonal and finishes the normalizers: R to memory, what o is multiplied by to d.
-INLINE void normalize(LOCAL a, LOCAL d, GLOBAL R, const int heads, const int n)
+// Cuts a at the diagonal and adds its rows to d.
+INLINE void add_chunk(LOCAL a, LOCAL d)
 {
     FOR_MINE(t, T)
     {
@@ -48,11 +32,30 @@ INLINE void normalize(LOCAL a, LOCAL d, GLOBAL R, const int heads, const int n)
             VSTORE(x, a + t * T + j);
             s += x;
         }
-        float r = d[t] + lanes_sum(s);
+        d[t] += lanes_sum(s);
+    }
+    BARRIER;
+}
+
+// The normalizers of n tokens, finished and kept for the backward pass; d becomes what o is multiplied by. Sums are
+// e^(g - log_constant) times too small for exponential features, -g in `negative`.
+INLINE void normalize(LOCAL d, GLOBAL R, LOCAL_IN negative, const int heads, const int n, const float log_constant)
+{
+    FOR_MINE(t, T)
+    {
+        float r = d[t];
+#if EXPONENTIAL
+        const float g = log_constant - negative[t], tiny = 1e-6f * exp(fmin(-g, 80.0f));
+        if (!POSITIVE && fabs(r) <= tiny) r += 2 * tiny;
+        if (t < n) R[(size_t)t * heads * 2] = r, R[(size_t)t * heads * 2 + 1] = -negative[t];
+        d[t] = !RENORMALIZE ? exp(g) : r == 0 ? 0.0f : 1.0f / r;
+#else
         if (fabs(r) <= 1e-6f) r += 2e-6f;
         if (t < n) R[(size_t)t * heads] = r;
         d[t] = RENORMALIZE ? 1.0f / r : 1.0f;
+#endif
     }
+    BARRIER;
 }
 
 // O = (o + a v) d. Row t of a is 0 from t to the end of its vector: a tile's depth ends with its last row.
@@ -67,41 +70,52 @@ INLINE void write_output(GLOBAL O, LOCAL_IN o, LOCAL_IN a, LOCAL_IN v, LOCAL_IN 
 #undef PUT
 }
 
-// Groups [H, sequences]. At `state_offset` of `state` lies a slice for each sequence and head: nothing or, with `resume`,
-// the sums an earlier call left; it receives the sums up to the last token.
-KERNEL void favor_causal(OUT O, const int o_stride, const int o_offset, OUT R, OUT state, const int state_offset,
-                         const int resume, __global const int4 *restrict sequences, IN W, IN Q, const int q_stride,
-                         const int q_offset, IN K, const int k_stride, const int k_offset, IN V, const int v_stride,
-                         const int v_offset, const float epsilon)
+// At `state_offset` of `state` lies a slice for each sequence and head: nothing or, with `resume`, the sums an earlier
+// call left; it receives the sums up to the last token.
+KERNEL void favor_causal(ROWS_OF(OUT, O, o), OUT R, OUT state, const int state_offset, OUT exponents,
+                         const int exponents_offset, const int resume, __global const int4 *restrict sequences, IN W,
+                         ROWS_OF(IN, Q, q), ROWS_OF(IN, K, k), ROWS_OF(IN, V, v), const float epsilon,
+                         const float log_constant)
 {
     __local float q[EP * T], k[EP * T], v[T * EP], fq[FP * T], fk[FP * T], a[T * T], o[T * EP], d[T], there[T];
-    const int h = get_group_id(0), heads = get_num_groups(0);
-    const int4 sequence = sequences[get_group_id(1)];
-    OUT S = state + state_offset + ((size_t)get_group_id(1) * heads + h) * STATE;
-    OUT z = S + F * EP;
-    for (int t0 = 0; t0 < sequence.y; t0 += T) {
-        const int n = min(T, sequence.y - t0), empty = t0 == 0 && !resume;
+    __local float negative[T]; // minus the reference of each query
+    HEAD
+#if EXPONENTIAL
+    __local float hq[T], hk[T], zero[T], top[T], parts[PARTS * T];
+    const float log_epsilon = log(epsilon);
+    GLOBAL references = z + F;
+    load_ones(zero, 0);
+#endif
+    for (int t0 = 0, n; t0 < sequence.y; t0 += n) {
+        const int empty = t0 == 0 && !resume;
         const size_t row = sequence.x + t0;
-        load_transposed(q, Q + row * q_stride + q_offset + h * E, q_stride, n);
-        load_transposed(k, K + row * k_stride + k_offset + h * E, k_stride, n);
-        load_tile(v, V + row * v_stride + v_offset + h * E, v_stride, n);
-        load_ones(there, n);
+        n = min(T, sequence.y - t0);
+        load_transposed(q, AT(Q, q), q_stride, n);
+        load_transposed(k, AT(K, k), k_stride, n);
+        load_tile(v, AT(V, v), v_stride, n);
+#if EXPONENTIAL
+        n = walk_on(S, references, Xq, Xk, W, q, k, hq, hk, zero, top, parts, n, empty, log_epsilon);
+        column_tops(negative, parts, Xq, references, hq, zero, 1, log_epsilon);
+        FOR_MINE(t, T) negative[t] = -negative[t];
         BARRIER;
+#endif
+        load_ones(there, n);
         for (int m = 0; m < F; m += FP) {
+#if EXPONENTIAL
+            weigh(fq, fq, Xq, references, hq, negative, 1, m, 0, T, log_epsilon);
+            weigh(fk, fk, Xk, references, hk, zero, -1, m, 0, n, log_epsilon);
+#else
             features(W + m * EP, q, fq, epsilon);
             features(W + m * EP, k, fk, epsilon);
-            BARRIER;
             clear_padding(fk, m);
-            BARRIER;
+#endif
             products(fq, fk, a, m == 0);
-            read_state(fq, S + m * EP, z + m, o, d, m == 0, empty);
-            BARRIER;
+            read_rows(fq, S + m * EP, o, m == 0, empty);
+            read_sums(fq, z + m, d, m == 0, empty);
             add_state(S + m * EP, z + m, fk, v, there, empty);
-            BARRIER;
         }
-        normalize(a, d, R + row * heads + h, heads, n);
-        BARRIER;
-        write_output(O + row * o_stride + o_offset + h * E, o, a, v, d, o_stride, n);
-        BARRIER;
+        add_chunk(a, d);
+        normalize(d, NORMALIZER(R), negative, heads, n, log_constant);
+        write_output(AT(O, o), o, a, v, d, o_stride, n);
     }
 }

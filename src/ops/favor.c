@@ -69,8 +69,8 @@ size_t pf_favor_state_bytes(const pf_favor_config *config, int n_sequences)
 
 size_t pf_favor_normalizer_bytes(const pf_favor_config *config, int rows)
 {
-    // Softmax kernels keep the reference of the query beside R.
-    const size_t each = is_softmax(config->kernel) ? 2 : 1;
+    // Softmax kernels, and exp when causal, keep the reference of the query beside R.
+    const size_t each = is_softmax(config->kernel) || config->kernel == PF_FAVOR_EXP ? 2 : 1;
     return (size_t)rows * (size_t)config->n_heads * each * sizeof(float);
 }
 
@@ -158,6 +158,15 @@ static double oprf_a(double e, double s)
 {
     const double rho = (sqrt((2 * s + e) * (2 * s + e) + 8 * e * s) - (2 * s + e)) / (4 * s);
     return (1 - 1 / rho) / 8;
+}
+
+float pf_favor_log_constant(const pf_favor_config *config)
+{
+    if (!is_softmax(config->kernel)) return 0;
+    const double e = config->head_size, columns = config->n_features * maps_of(config->kernel);
+    if (config->kernel == PF_FAVOR_SOFTMAX_TRIG) return (float)-log(config->n_features);
+    const double a = config->kernel == PF_FAVOR_SOFTMAX_OPRF ? oprf_a(e, (double)config->oprf_s) : 0;
+    return (float)(e / 2 * log1p(-4 * a) - log(columns));
 }
 
 pf_status pf_favor_pack(pf_favor *op, const pf_buffer *projection, pf_buffer *scratch)

@@ -28,6 +28,9 @@ size_t pf_favor_state_floats(const pf_favor_config *config);
 // then a shift of each feature's exponent [F] (oprf).
 size_t pf_favor_packed_floats(const pf_favor_config *config);
 
+// Logarithm of the constant factor of phi(x).phi(y) that the kernels leave out; it only counts without renormalisation.
+float pf_favor_log_constant(const pf_favor_config *config);
+
 enum { PF_FAVOR_DEFINES = 10, PF_FAVOR_MOST_KERNELS = 8 };
 
 struct pf_favor {
