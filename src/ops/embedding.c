@@ -15,6 +15,7 @@ struct pf_embedding {
     pf_kernel *sum;
     pf_buffer *part; // [parts][A][D]
     int alphabet, width;
+    int rows_each;
 };
 
 pf_status pf_embedding_create(pf_device *device, int alphabet, int width, bool dropout, pf_embedding **out)
@@ -27,6 +28,7 @@ pf_status pf_embedding_create(pf_device *device, int alphabet, int width, bool d
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_embedding), "embedding"));
     pf_embedding *op = made;
     *op = (pf_embedding){.device = device, .alphabet = alphabet, .width = width};
+    op->rows_each = pf_rows_each(device, ROWS_EACH);
     PF_TRY_OR(failed, pf_dropout_kernels_create(device, &key, "embedding_forward", dropout, &op->forward));
     PF_TRY_OR(failed, pf_dropout_kernels_create(device, &key, "embedding_backward_tokens", dropout, &op->tokens));
     PF_TRY_OR(failed, pf_dropout_kernels_create(device, &key, "embedding_backward_positions", dropout, &op->positions));
@@ -53,12 +55,12 @@ void pf_embedding_free(pf_embedding *op)
 pf_status pf_embedding_run(pf_embedding *op, const pf_embedding_forward *call)
 {
     PF_CHECK(call->place || !call->position_table, PF_ERROR_USAGE, "a position table without the places of the rows");
-    const pf_work work = {.groups = {pf_groups(call->rows, ROWS_EACH)}, .bytes = 12.0 * call->rows * op->width};
+    const pf_work work = {.groups = {pf_groups(call->rows, op->rows_each)}, .bytes = 12.0 * call->rows * op->width};
     return pf_dropout_run(&op->forward, (pf_dropout_launch){call->dropout, call->place, call->token}, work,
                           PF_ARGS(pf_arg_buffer(call->x), pf_arg_buffer(call->token_table),
                                   pf_arg_buffer(call->position_table ? call->position_table : call->token_table),
                                   pf_arg_buffer(call->token), pf_arg_int(call->position_table != NULL),
-                                  pf_arg_int(call->rows), pf_arg_int(ROWS_EACH)));
+                                  pf_arg_int(call->rows), pf_arg_int(op->rows_each)));
 }
 
 static pf_status run_tokens(pf_embedding *op, const pf_embedding_backward *call)

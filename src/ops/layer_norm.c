@@ -11,6 +11,7 @@ struct pf_layer_norm {
     pf_kernel *forward, *backward, *backward_sum;
     pf_buffer *part; // [parts][2][D]
     int width;
+    int rows_each;
 };
 
 pf_status pf_layer_norm_create(pf_device *device, int width, pf_layer_norm **out)
@@ -22,6 +23,7 @@ pf_status pf_layer_norm_create(pf_device *device, int width, pf_layer_norm **out
     void *made = NULL;
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_layer_norm), "layer norm"));
     pf_layer_norm *op = made;
+    op->rows_each = pf_rows_each(device, ROWS_EACH);
     op->device = device;
     op->width = width;
     PF_TRY_OR(failed, pf_kernel_create(device, &program, "layer_norm_forward", &op->forward));
@@ -48,12 +50,12 @@ void pf_layer_norm_free(pf_layer_norm *op)
 pf_status pf_layer_norm_run(pf_layer_norm *op, const pf_layer_norm_forward *call)
 {
     const double n = (double)call->rows * op->width;
-    const pf_work work = {.groups = {pf_groups(call->rows, ROWS_EACH)}, .flops = 8 * n, .bytes = 8 * n};
+    const pf_work work = {.groups = {pf_groups(call->rows, op->rows_each)}, .flops = 8 * n, .bytes = 8 * n};
     return pf_launch(op->forward, work,
                      PF_ARGS(pf_arg_buffer(call->y), pf_arg_buffer(call->stat ? call->stat : call->y),
                              pf_arg_int(call->stat != NULL), pf_arg_buffer(call->x),
                              pf_arg_buffer(call->weight), pf_arg_buffer(call->bias), pf_arg_int(call->rows),
-                             pf_arg_int(ROWS_EACH), pf_arg_float(call->eps)));
+                             pf_arg_int(op->rows_each), pf_arg_float(call->eps)));
 }
 
 pf_status pf_layer_norm_run_backward(pf_layer_norm *op, const pf_layer_norm_backward *call)

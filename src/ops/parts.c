@@ -4,6 +4,7 @@
 enum {
     MOST_WIDE = 64,    // a group is a core's worth of work
     MOST_NARROW = 256, // a group is a small share of a GPU
+    NARROW_ROWS = 2,
     PART_VECTORS = 4,  // as in cl/lib/parts.clh
 };
 
@@ -27,6 +28,11 @@ pf_parts pf_parts_of(const pf_device *device, int rows, int least)
     const int even = (int)pf_groups(rows, pf_most_parts(device));
     const int rows_each = even > least ? even : least;
     return (pf_parts){(int)pf_groups(rows, rows_each), rows_each};
+}
+
+int pf_rows_each(const pf_device *device, int wide)
+{
+    return pf_device_shape(device).work_group == 1 ? wide : NARROW_ROWS;
 }
 
 size_t pf_part_groups(const pf_device *device, int columns)

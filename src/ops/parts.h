@@ -19,6 +19,10 @@ size_t pf_parts_bytes(const pf_device *device, size_t columns);
 // `rows` in parts of `least` rows or more.
 pf_parts pf_parts_of(const pf_device *device, int rows, int least);
 
+// Rows of a group where rows have nothing to do with each other: `wide` ones make up for a launch on a CPU; a GPU
+// wants many small groups.
+int pf_rows_each(const pf_device *device, int wide);
+
 // Groups of the second pass for `columns` columns.
 size_t pf_part_groups(const pf_device *device, int columns);
 

@@ -9,6 +9,7 @@ enum { ROWS_EACH = 16 };
 struct pf_pool {
     pf_device *device;
     pf_kernel *pool, *gather;
+    int rows_each;
 };
 
 pf_status pf_pool_create(pf_device *device, pf_pool **out)
@@ -18,6 +19,7 @@ pf_status pf_pool_create(pf_device *device, pf_pool **out)
     void *made = NULL;
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_pool), "pool"));
     pf_pool *op = made;
+    op->rows_each = pf_rows_each(device, ROWS_EACH);
     op->device = device;
     PF_TRY_OR(failed, pf_kernel_create(device, &key, "pool", &op->pool));
     PF_TRY_OR(failed, pf_kernel_create(device, &key, "gather_rows", &op->gather));
@@ -52,9 +54,9 @@ pf_status pf_pool_run(pf_pool *op, const pf_pool_call *call)
 
 pf_status pf_gather_run(pf_pool *op, const pf_gather_call *call)
 {
-    const pf_work work = {.groups = {pf_groups(call->count, ROWS_EACH)}, .bytes = 8.0 * call->count * call->columns};
+    const pf_work work = {.groups = {pf_groups(call->count, op->rows_each)}, .bytes = 8.0 * call->count * call->columns};
     return pf_launch(op->gather, work,
                      PF_ARGS(pf_arg_buffer(call->out), pf_arg_buffer(call->x.buffer), pf_arg_buffer(call->row),
                              pf_arg_int(call->x.stride), pf_arg_int(call->x.offset), pf_arg_int(call->columns),
-                             pf_arg_int(call->count), pf_arg_int(ROWS_EACH)));
+                             pf_arg_int(call->count), pf_arg_int(op->rows_each)));
 }

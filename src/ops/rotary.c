@@ -15,6 +15,7 @@ struct pf_rotary {
     pf_kernel *kernel;
     pf_buffer *table; // [positions][2][E/2]
     int head_width;
+    int rows_each;
 };
 
 static void fill(float *table, int first, int count, int head_width)
@@ -55,6 +56,7 @@ pf_status pf_rotary_create(pf_device *device, int head_width, int max_positions,
     void *made = NULL;
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_rotary), "rotary"));
     pf_rotary *op = made;
+    op->rows_each = pf_rows_each(device, ROWS_EACH);
     op->head_width = head_width;
     PF_TRY_OR(failed, pf_kernel_create(device, &program, "rotary", &op->kernel));
     PF_TRY_OR(failed, pf_buffer_create(device, bytes, "rotary angles", &op->table));
@@ -77,10 +79,10 @@ void pf_rotary_free(pf_rotary *op)
 pf_status pf_rotary_run(pf_rotary *op, const pf_rotary_call *call)
 {
     const double n = (double)call->rows * call->heads * op->head_width;
-    const pf_work work = {.groups = {pf_groups(call->rows, ROWS_EACH)}, .flops = 3 * n, .bytes = 8 * n};
+    const pf_work work = {.groups = {pf_groups(call->rows, op->rows_each)}, .flops = 3 * n, .bytes = 8 * n};
     return pf_launch(op->kernel, work,
                      PF_ARGS(pf_arg_buffer(call->x.buffer), pf_arg_buffer(op->table), pf_arg_buffer(call->place),
                              pf_arg_int(call->x.stride), pf_arg_int(call->x.offset), pf_arg_int(call->heads),
                              pf_arg_float(call->backward ? -1.0f : 1.0f), pf_arg_int(call->rows),
-                             pf_arg_int(ROWS_EACH)));
+                             pf_arg_int(op->rows_each)));
 }
