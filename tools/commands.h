@@ -14,5 +14,6 @@ extern const pf_command pf_command_info;
 extern const pf_command pf_command_train;
 extern const pf_command pf_command_logits;
 extern const pf_command pf_command_generate;
+extern const pf_command pf_command_score;
 
 #endif

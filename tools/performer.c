@@ -20,6 +20,7 @@ static const pf_command *const commands[] = {
     &pf_command_generate,
     &pf_command_attend,
     &pf_command_logits,
+    &pf_command_score,
     NULL,
 };
 
