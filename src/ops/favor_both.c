@@ -24,18 +24,18 @@ size_t pf_favor_both_scratch_bytes(const pf_favor_config *config, pf_favor_room 
 }
 
 // What the launches of a call have in common.
-typedef struct step {
+typedef struct walk_step {
     size_t heads, blocks, sequences;
     double product_flops; // of one product over all tokens and features
     size_t tile_parts, slice_parts, reduce_parts;
-} step;
+} walk_step;
 
-static step step_of(const pf_favor *op, const pf_sequences *sequences)
+static walk_step step_of(const pf_favor *op, const pf_sequences *sequences)
 {
     const bool wide = pf_device_shape(op->device).work_group == 1;
     double rows = 0;
     for (int b = 0; b < sequences->n_sequences; b++) rows += sequences->host_sequences[b].length;
-    return (step){
+    return (walk_step){
         .heads = (size_t)op->config.n_heads,
         .blocks = (size_t)sequences->n_blocks,
         .sequences = (size_t)sequences->n_sequences,
@@ -53,7 +53,7 @@ static step step_of(const pf_favor *op, const pf_sequences *sequences)
         pf_arg_int((rows).offset + op->config.first_head * op->config.head_size)
 
 
-static pf_status sum_blocks(pf_favor *op, const step *step, const pf_sequences *sequences, pf_buffer *states, int behind,
+static pf_status sum_blocks(pf_favor *op, const walk_step *step, const pf_sequences *sequences, pf_buffer *states, int behind,
                             const pf_buffer *scratch)
 {
     const double numbers = (double)(step->heads * pf_favor_state_floats(&op->config));
@@ -67,7 +67,7 @@ static pf_status sum_blocks(pf_favor *op, const step *step, const pf_sequences *
 
 pf_status pf_favor_both_run(pf_favor *op, const pf_favor_forward *call)
 {
-    const step step = step_of(op, call->sequences);
+    const walk_step step = step_of(op, call->sequences);
     const pf_arg epsilon = pf_arg_float(op->config.epsilon);
     PF_TRY(pf_favor_pack(op, call->projection, call->scratch));
     const pf_work sum = {.groups = {step.heads, step.blocks, step.slice_parts}, .flops = 2 * step.product_flops};
@@ -83,7 +83,7 @@ pf_status pf_favor_both_run(pf_favor *op, const pf_favor_forward *call)
 
 pf_status pf_favor_both_run_backward(pf_favor *op, const pf_favor_backward *call)
 {
-    const step step = step_of(op, call->sequences);
+    const walk_step step = step_of(op, call->sequences);
     const pf_arg epsilon = pf_arg_float(op->config.epsilon), blocks = pf_arg_buffer(call->sequences->blocks);
     PF_TRY(pf_favor_pack(op, call->projection, call->scratch));
     const pf_work query = {.groups = {step.heads, step.blocks}, .flops = 4 * step.product_flops};
