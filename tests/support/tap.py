@@ -31,8 +31,12 @@ class TapResult(unittest.TestResult):
             self.report(False, subtest, self._exc_info_to_string(error, case))
 
 
-def main():
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
+def main(only=""):
+    """Runs all cases, or those whose name has `only` in it."""
+    loader = unittest.defaultTestLoader
+    if only:
+        loader.testNamePatterns = [f"*{only}*"]
+    suite = loader.loadTestsFromModule(sys.modules["__main__"])
     result = TapResult()
     suite.run(result)
     print(f"1..{len(result.lines)}")

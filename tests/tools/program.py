@@ -1,4 +1,7 @@
-"""Runs the program as a user would; every test has a folder of its own to work in."""
+"""Runs the program as a user would; every test has a folder of its own to work in.
+
+usage: test_X.py PERFORMER [PART-OF-A-NAME]
+"""
 import os
 import shutil
 import subprocess
@@ -70,4 +73,4 @@ class DeviceTest(ProgramTest):
 
 
 def main():
-    sys.exit(tap.main())
+    sys.exit(tap.main(*sys.argv[2:3]))

@@ -41,7 +41,7 @@ class Train(DeviceTest):
         with open(self.path(f"{run}/checkpoints/step-{step:012d}/model.safetensors"), "rb") as file:
             return file.read()
 
-    def test_losses_are_those_of_the_reference_program(self):
+    def test_golden_losses_are_those_of_the_reference_program(self):
         golden = os.path.join(GOLDEN, "training")
         with open(os.path.join(golden, "expected.json"), encoding="utf-8") as file:
             expected = json.load(file)
