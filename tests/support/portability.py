@@ -24,11 +24,10 @@ def tests(build):
     if "selftest" in subprocess.run([performer, "--help"], capture_output=True, text=True, check=True).stdout:
         yield "performer selftest", [performer, "selftest"]
     here = os.path.dirname(os.path.abspath(__file__))
-    yield "performer train", [sys.executable, "-B", os.path.join(here, "..", "tools", "test_train.py"), performer, "golden"]
-    for name in PROGRAMS:
-        path = os.path.join(build, "tests", "test_" + name)
-        if os.path.exists(path):
-            yield name, ["stdbuf", "-oL", path]
+    train = ("performer train", [sys.executable, "-B", os.path.join(here, "..", "tools", "test_train.py"), performer, "golden"])
+    programs = [(name, os.path.join(build, "tests", "test_" + name)) for name in PROGRAMS]
+    programs = [(name, ["stdbuf", "-oL", path]) for name, path in programs if os.path.exists(path)]
+    yield from programs[:4] + [train] + programs[4:]
 
 
 def run(command, seconds, environment):

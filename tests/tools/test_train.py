@@ -45,11 +45,13 @@ class Train(DeviceTest):
         golden = os.path.join(GOLDEN, "training")
         with open(os.path.join(golden, "expected.json"), encoding="utf-8") as file:
             expected = json.load(file)
-        self.write("golden.json", json.dumps({"train": expected["train"]}))
-        self.succeeds("train", "--init", os.path.join(golden, "model"), "--config", "golden.json", "--train",
-                      os.path.join(golden, "train.fasta"), "-o", "golden")
-        lines = [line for line in self.metrics("golden") if "loss" in line]
         steps = expected["steps"]
+        if os.environ.get("PERFORMER_TEST_SMALL") == "1":  # a simulator; so early in the warm-up the number of steps does not matter
+            steps = steps[:2]
+        self.write("golden.json", json.dumps({"train": {**expected["train"], "steps": len(steps)}}))
+        self.succeeds("train", "--init", os.path.join(golden, "model"), "--config", "golden.json", "--train",
+                      os.path.join(golden, "train.fasta"), "-o", "golden", timeout=200)
+        lines = [line for line in self.metrics("golden") if "loss" in line]
         self.assertEqual([line["step"] for line in lines], [step["step"] for step in steps])
         self.assertEqual([line["tokens"] for line in lines], [step["tokens"] for step in steps])
         # fp32 stays within 2e-7; 1e-4 is what the specification allows, half of what the least mistake in the decay moves.
