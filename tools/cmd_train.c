@@ -103,7 +103,8 @@ static void print_bar(const pf_training_report *r, int64_t steps, double seconds
     bar[WIDTH] = '\0';
     const long left = (long)((double)(steps - r->step) * seconds_per_step + 0.5);
     fprintf(stderr, "\r[%s] step %lld/%lld  ", bar, (long long)r->step, (long long)steps);
-    fprintf(stderr, "loss %.4f  %.0f tokens/s  %ld:%02ld left ", r->loss, r->tokens_per_s, left / 60, left % 60);
+    fprintf(stderr, "loss %.4f  %.0f tokens/s  %ld:%02ld left ", r->loss, r->tokens_per_s, left / 60,
+            left % 60);
 }
 
 static void print_step(const train_options *o, const pf_training_report *r, int64_t steps,
@@ -111,7 +112,9 @@ static void print_step(const train_options *o, const pf_training_report *r, int6
 {
     if (o->common.quiet) return;
     const bool is_terminal = isatty(STDERR_FILENO) != 0;
-    if (is_terminal) {
+    if (r->tokens == 0) {
+        // no step was taken, an evaluation that was still due was made
+    } else if (is_terminal) {
         print_bar(r, steps, seconds_per_step);
     } else if (r->step == 1 || r->step % 50 == 0 || r->step == steps) {
         fprintf(stderr, "step %lld/%lld: loss %.4f, %.0f tokens/s\n", (long long)r->step, (long long)steps,
@@ -136,7 +139,8 @@ static pf_status run_steps(const train_options *o, pf_training *training)
     pf_training_report report = {0};
     pf_status status;
     while ((status = pf_training_step(training, &report)) == PF_OK) {
-        const double seconds = (double)report.tokens / report.tokens_per_s;
+        // After --resume the first report may be of an evaluation alone.
+        const double seconds = report.tokens > 0 ? (double)report.tokens / report.tokens_per_s : pace;
         pace = pace > 0 ? 0.9 * pace + 0.1 * seconds : seconds;
         print_step(o, &report, steps, pace);
     }

@@ -221,10 +221,13 @@ static pf_status write_run(pf_training *t)
     char *path = NULL, *text = NULL;
     pf_status status;
     PF_TRY(pf_make_directory(t->run));
+    PF_TRY(pf_training_open_metrics(t));
+    // Weights to start from become the checkpoint of step 0, so that going on does not need them again.
+    // Before config.json, which makes the directory a run.
+    if (t->init && !t->checkpoint) PF_TRY(pf_training_save(t));
     PF_TRY_OR(done, pf_config_write(&t->config, PF_CONFIG_ALL_KEYS, &text));
     PF_TRY_OR(done, pf_join_path(&path, t->run, "config.json"));
     PF_TRY_OR(done, pf_write_file(path, text, strlen(text), NULL));
-    PF_TRY_OR(done, pf_training_open_metrics(t));
 done:
     pf_release(text);
     pf_free(path);
@@ -259,13 +262,13 @@ pf_status pf_training_open(pf_device *device, const pf_training_options *options
 {
     pf_training *t = NULL;
     PF_TRY(create(device, options, &t));
+    t->is_saved = t->checkpoint != NULL;
+    t->started_s = t->clock_s = pf_monotonic_s();
     const pf_status status = write_run(t);
     if (status != PF_OK) {
         pf_training_close(t);
         return status;
     }
-    t->is_saved = t->checkpoint != NULL;
-    t->started_s = t->clock_s = pf_monotonic_s();
     *out = t;
     return PF_OK;
 }

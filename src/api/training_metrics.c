@@ -16,15 +16,18 @@ static pf_status fail_io(const char *path)
     return pf_fail(PF_ERROR_FAILED, "%s: %s", path, strerror(errno));
 }
 
-// Bytes of the lines that belong to steps up to `step`. Every line begins with {"step": N.
-static long lines_until(FILE *file, int64_t step)
+// Bytes of the lines that belong to steps up to that of `state`. Every line begins with {"step": N. An
+// evaluation that is still due will write its line again.
+static long lines_until(FILE *file, const pf_training_state *state)
 {
     char line[LINE_BYTES];
     long end = 0;
     while (fgets(line, sizeof line, file)) {
         long long number = 0;
         const size_t length = strlen(line);
-        if (line[length - 1] != '\n' || sscanf(line, "{\"step\": %lld", &number) != 1 || number > step) break;
+        if (line[length - 1] != '\n' || sscanf(line, "{\"step\": %lld", &number) != 1 || number > state->step)
+            break;
+        if (state->evaluation_due && number == state->step && strstr(line, "\"valid_loss\"")) break;
         end += (long)length;
     }
     return end;
@@ -40,7 +43,7 @@ pf_status pf_training_open_metrics(pf_training *t)
     if (!file) {
         status = fail_io(path);
     } else {
-        const long end = lines_until(file, t->state.step);
+        const long end = lines_until(file, &t->state);
         if (ftruncate(fileno(file), end) != 0 || fseek(file, end, SEEK_SET) != 0) status = fail_io(path);
     }
     if (status == PF_OK)

@@ -354,6 +354,15 @@ pf_status pf_remove_tree(const char *path)
     return PF_OK;
 }
 
+pf_status pf_replace_directory(const char *fresh, const char *path)
+{
+    if (rename(fresh, path) == 0) return PF_OK; // nothing was there, or an empty directory
+    if (errno != ENOTEMPTY && errno != EEXIST) return fail_system(PF_ERROR_FAILED, path, "cannot be put in place");
+    if (renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_EXCHANGE) == 0) return pf_remove_tree(fresh);
+    PF_TRY(pf_remove_tree(path)); // a file system without exchange
+    return rename(fresh, path) == 0 ? PF_OK : fail_system(PF_ERROR_FAILED, path, "cannot be put in place");
+}
+
 pf_status pf_join_path(char **out, const char *directory, const char *name)
 {
     const size_t length = strlen(directory);

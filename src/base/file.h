@@ -38,6 +38,9 @@ pf_status pf_file_sha256(const char *path, char sha256_hex[65], uint64_t *size_b
 
 pf_status pf_make_directory(const char *path);      // with parents; fine if it is there
 pf_status pf_sync_directory(const char *path);      // so that a rename survives a power cut
+// The directory `fresh` takes the place of `path`; a directory that is there is removed, after the exchange where
+// the system can exchange. Errors: PF_ERROR_FAILED.
+pf_status pf_replace_directory(const char *fresh, const char *path);
 pf_status pf_remove_tree(const char *path);         // a directory and the files in it; fine if absent
 bool pf_is_directory(const char *path);
 bool pf_exists(const char *path);

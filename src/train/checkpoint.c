@@ -194,8 +194,8 @@ static pf_status publish(const char *run, const char *checkpoints, const char *f
                          const char *name)
 {
     char line[NAME_BYTES + 1], *latest = NULL;
-    PF_TRY(pf_remove_tree(final)); // of an earlier process that came as far, and whose manifest did not fit
-    if (rename(fresh, final) != 0) return pf_fail(PF_ERROR_FAILED, "%s: %s", final, strerror(errno));
+    // One may be there: damaged, or of this step before an evaluation that was still due.
+    PF_TRY(pf_replace_directory(fresh, final));
     PF_TRY(pf_sync_directory(checkpoints));
     PF_TRY(pf_join_path(&latest, run, "latest"));
     snprintf(line, sizeof line, "%s\n", name);

@@ -184,6 +184,23 @@ START_TEST(directories_are_made_and_removed_whole)
 }
 END_TEST
 
+START_TEST(a_directory_takes_the_place_of_another)
+{
+    for (int i = 0; i < 3; i++) { // nothing there, an empty directory, one with files
+        if (i == 1) ck_assert_int_eq(pf_remove_tree(temporary("there")), PF_OK);
+        if (i == 1) ck_assert_int_eq(pf_make_directory(temporary("there")), PF_OK);
+        ck_assert_int_eq(pf_make_directory(temporary("fresh")), PF_OK);
+        ck_assert_int_eq(pf_write_file(temporary(i == 2 ? "fresh/new" : "fresh/old"), "x", 1, NULL), PF_OK);
+        ck_assert_int_eq(pf_replace_directory(temporary("fresh"), temporary("there")), PF_OK);
+        ck_assert(!pf_exists(temporary("fresh")));
+    }
+    ck_assert(pf_exists(temporary("there/new")));
+    ck_assert(!pf_exists(temporary("there/old")));
+    ck_assert_int_eq(pf_replace_directory(temporary("none"), temporary("there")), PF_ERROR_FAILED);
+    ck_assert(pf_exists(temporary("there/new")));
+}
+END_TEST
+
 START_TEST(paths_are_joined_with_one_slash)
 {
     char *path = NULL;
@@ -224,6 +241,7 @@ Suite *suite(void)
     tcase_add_test(cases, a_full_disk_is_an_error_and_leaves_the_old_file);
     tcase_add_test(cases, what_is_no_file_is_refused_by_name);
     tcase_add_test(cases, directories_are_made_and_removed_whole);
+    tcase_add_test(cases, a_directory_takes_the_place_of_another);
     tcase_add_test(cases, paths_are_joined_with_one_slash);
     tcase_add_loop_test(cases, no_memory_leaves_nothing_behind, 0, 2);
     suite_add_tcase(suite, cases);
