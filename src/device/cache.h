@@ -7,7 +7,8 @@
 
 #include "device/opencl.h"
 
-// Chooses and checks the directory: `wanted` as in pf_device_options, for this device.
+// Chooses and checks the directory: `wanted` as in pf_device_options, else PERFORMER_CACHE, for this device. "off" is
+// none; the default is $XDG_CACHE_HOME/performer or ~/.cache/performer, and none where the runtime caches itself.
 void pf_cache_open(pf_device *device, const char *wanted);
 
 // The program if the cache has it and the driver takes it.

@@ -38,6 +38,7 @@ struct pf_device {
     pf_profile *profile;    // NULL: not asked for
     char *cache_directory;  // NULL: none
     uint64_t bytes, peak_bytes, launches, allocations;
+    uint64_t cache_hits;    // programs that came from the cache
     bool wait_each;         // PERFORMER_SYNC=1: wait after each launch so an error names its kernel
 };
 
