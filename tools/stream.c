@@ -36,10 +36,11 @@ pf_status pf_tool_stream(const pf_common *common, const pf_stream_flags *flags, 
     return status == PF_OK ? pf_check_stdin_once(out->files, out->n_files) : status;
 }
 
-static void print_warnings(const pf_common *common, char *warnings)
+void pf_tool_warn_lines(const pf_common *common, char *lines)
 {
-    char *rest = warnings;
-    for (const char *line; (line = strsep(&rest, "\n"));) pf_warn(common, "%s", line);
+    char *rest = lines;
+    for (const char *line; lines && (line = strsep(&rest, "\n"));) pf_warn(common, "%s", line);
+    pf_release(lines);
 }
 
 pf_status pf_tool_model_open(const pf_common *common, const pf_stream_flags *flags, pf_device *device,
@@ -50,8 +51,7 @@ pf_status pf_tool_model_open(const pf_common *common, const pf_stream_flags *fla
     options.n_settings = flags->settings.count;
     options.batch_tokens = flags->batch_tokens;
     const pf_status status = pf_model_open(device, common->operands[0], &options, out, &warnings);
-    if (warnings) print_warnings(common, warnings);
-    pf_release(warnings);
+    pf_tool_warn_lines(common, warnings);
     return status;
 }
 

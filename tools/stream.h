@@ -51,6 +51,9 @@ pf_status pf_tool_stream(const pf_common *common, const pf_stream_flags *flags, 
 pf_status pf_tool_model_open(const pf_common *common, const pf_stream_flags *flags, pf_device *device,
                              pf_model_options options, pf_model **out);
 
+// Prints the library's warnings, a line each, and releases them; NULL is fine.
+void pf_tool_warn_lines(const pf_common *common, char *lines);
+
 // How far a command has come, on a terminal and with --verbose.
 void pf_tool_print_progress(const pf_common *common, uint64_t sequences, uint64_t tokens, double seconds);
 // Ends the line that the above writes.

@@ -2,7 +2,7 @@
 import os
 
 import tensors
-from program import GOLDEN, ProgramTest, main
+from program import GOLDEN, DeviceTest, main
 
 MODELS = os.path.join(GOLDEN, "models")
 MLM = os.path.join(MODELS, "mlm-learned-relu")
@@ -12,7 +12,7 @@ TILE = ["--set", "compute.matmul=tile"]
 ALL = sorted(name for name in os.listdir(MODELS) if os.path.isdir(os.path.join(MODELS, name)) and name != "clm-rotary-softmax")
 
 
-class Logits(ProgramTest):
+class Logits(DeviceTest):
     def logits(self, *arguments, **how):
         self.succeeds("logits", *arguments, "-o", "out.npz", **how)
         return tensors.npz(self.path("out.npz"))
