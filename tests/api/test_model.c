@@ -19,8 +19,7 @@
 static const char *const golden[] = {"mlm-learned-relu",          "mlm-learned-sigmoid-unnormalised",
                                      "mlm-sinusoidal-exact-tied", "clm-none-mixed-elu1",
                                      "clm-rotary-local-heads",    "clm-rotary-softmax"};
-// The last one joins with the causal kernels of the softmax family.
-enum { GOLDEN = sizeof golden / sizeof *golden - 1, LONGEST = 128 };
+enum { GOLDEN = sizeof golden / sizeof *golden, LONGEST = 128 };
 
 static const char *golden_path(const char *name, const char *file)
 {

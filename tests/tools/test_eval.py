@@ -28,7 +28,7 @@ class Eval(DeviceTest):
         return json.loads(self.succeeds("eval", *arguments, "--json"))
 
     def test_golden_metrics_of_causal_models(self):
-        for name in ("clm-none-mixed-elu1", "clm-rotary-local-heads"):
+        for name in ("clm-none-mixed-elu1", "clm-rotary-local-heads", "clm-rotary-softmax"):
             with open(os.path.join(MODELS, name, "metrics.json"), encoding="ascii") as file:
                 expected = json.load(file)
             got = self.eval(os.path.join(MODELS, name), "plain.fa")

@@ -8,8 +8,7 @@ MODELS = os.path.join(GOLDEN, "models")
 MLM = os.path.join(MODELS, "mlm-learned-relu")
 SEQUENCES = os.path.join(MODELS, "sequences.fasta")
 TILE = ["--set", "compute.matmul=tile"]
-# clm-rotary-softmax joins with the causal kernels of the softmax family.
-ALL = sorted(name for name in os.listdir(MODELS) if os.path.isdir(os.path.join(MODELS, name)) and name != "clm-rotary-softmax")
+ALL = sorted(name for name in os.listdir(MODELS) if os.path.isdir(os.path.join(MODELS, name)))
 
 
 class Logits(DeviceTest):
