@@ -1,0 +1,218 @@
+// The model as a whole: gradients of every tensor are those of the loss, a sequence gives the same bits alone
+// and in company, and a causal model never looks ahead, not by a bit.
+#include "model/performer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "data/alphabet.h"
+#include "model/init.h"
+#include "support/device.h"
+#include "support/suite.h"
+
+enum { A = PF_VOCAB_SIZE, SEQUENCES = 3, ROWS = 60, SETTINGS = 4 };
+
+// Each has something that the others lack. No relu: differences across its kink are no gradient (golden
+// training has it).
+static const char *const kinds[][SETTINGS] = {
+    {"objective=mlm", "position_embedding_type=learned", "attention.kernel=elu1", "attention_bias=true"},
+    {"objective=clm", "position_embedding_type=rotary", "attention.kernel=gelu", "attention.local_heads=1"},
+    {"objective=mlm", "position_embedding_type=sinusoidal", "attention.type=softmax",
+     "tie_word_embeddings=true"},
+    {"objective=clm", "position_embedding_type=none", "attention.type=[\"softmax\",\"favor\"]",
+     "hidden_act=gelu_tanh"},
+    {"objective=mlm", "position_embedding_type=rotary", "attention.renormalize=false",
+     "attention.kernel=sigmoid"},
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+typedef struct subject {
+    pf_model *model;
+    const pf_parameters *params;
+    float *trained;
+} subject;
+
+static subject make_subject(int kind, bool training)
+{
+    static const char *const sizes[] = {
+        "hidden_size=24",       "num_hidden_layers=2",        "num_attention_heads=2",
+        "intermediate_size=40", "max_position_embeddings=40", "attention.num_features=20",
+        "hidden_dropout=0",     "compute.matmul=tile"};
+    const pf_model_limits limits = {
+        .max_rows = ROWS, .max_sequences = SEQUENCES, .max_length = 40, .training = training};
+    struct pf_config config;
+    subject s = {0};
+    pf_config_default(&config);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) must(pf_config_set(&config, sizes[i]));
+    for (int i = 0; i < SETTINGS; i++) must(pf_config_set(&config, kinds[kind][i]));
+    must(pf_config_finish(&config, PF_CONFIG_USER));
+    must(pf_model_create(test_device(), &config, &limits, &s.model));
+    s.params = pf_model_params(s.model);
+    s.trained = calloc(s.params->trained_size, sizeof *s.trained);
+    float *projections = calloc(s.params->projections_size + 1, sizeof *projections);
+    must(pf_init_parameters(&config, s.params, 5, s.trained, projections));
+    // Biases begin at 0 and norms at 1, where some mistakes do not show.
+    for (int i = 0; i < s.params->n_tensors; i++) {
+        const pf_parameter *p = &s.params->tensor[i];
+        for (size_t n = 0; p->is_trained && p->rank == 1 && n < p->count; n++)
+            s.trained[p->offset + n] += (float)(0.1 * pf_random_normal(1, PF_RANDOM_TEST, p->offset, n));
+    }
+    must(pf_model_upload(s.model, s.trained, projections));
+    free(projections);
+    return s;
+}
+
+static void free_subject(subject *s)
+{
+    pf_model_free(s->model);
+    free(s->trained);
+}
+
+// Sequences of 17, 1 and 29 tokens, or only the one that is asked for.
+typedef struct rows {
+    int32_t start[SEQUENCES + 1], token[ROWS], target[ROWS];
+    uint64_t number[SEQUENCES];
+    pf_batch batch;
+} rows;
+
+static void make_rows(rows *r, int only)
+{
+    static const int lengths[SEQUENCES] = {17, 1, 29};
+    int32_t n = 0, b = 0;
+    memset(r, 0, sizeof *r);
+    for (int i = 0; i < SEQUENCES; i++) {
+        if (only >= 0 && i != only) continue;
+        r->number[b] = (uint64_t)i;
+        for (int t = 0; t < lengths[i]; t++, n++) {
+            const uint64_t stream = (uint64_t)i;
+            r->token[n] = (int32_t)pf_random_below(PF_RESIDUES, 3, PF_RANDOM_TEST, stream, (uint64_t)t);
+            r->target[n] = t % 3
+                               ? (int32_t)pf_random_below(PF_RESIDUES, 4, PF_RANDOM_TEST, stream, (uint64_t)t)
+                               : PF_NO_TARGET;
+        }
+        r->start[++b] = n;
+    }
+    r->batch = (pf_batch){.n_sequences = b,
+                          .n_rows = n,
+                          .longest = 29,
+                          .start = r->start,
+                          .token = r->token,
+                          .target = r->target,
+                          .number = r->number};
+    for (int32_t i = 0; i < n; i++) r->batch.n_targets += r->target[i] != PF_NO_TARGET;
+}
+
+static void logits_of(pf_model *model, const pf_batch *batch, float *out)
+{
+    const pf_pass pass = {0};
+    must(pf_model_forward(model, batch, &pass));
+    must(pf_model_read_logits(model, out));
+}
+
+static double loss_of(pf_model *model, const pf_batch *batch)
+{
+    const pf_pass pass = {0};
+    pf_metrics metrics;
+    must(pf_model_clear_metrics(model));
+    must(pf_model_forward(model, batch, &pass));
+    must(pf_model_loss(model, 1));
+    must(pf_model_read_metrics(model, &metrics));
+    return metrics.loss;
+}
+
+// The loss when a tensor has gone `step` along `direction`.
+static double loss_beside(const subject *s, const pf_parameter *p, const float *direction, double step,
+                          const pf_batch *batch)
+{
+    float *moved = malloc(s->params->trained_size * sizeof *moved);
+    memcpy(moved, s->trained, s->params->trained_size * sizeof *moved);
+    for (size_t i = 0; i < p->count; i++) moved[p->offset + i] += (float)(step * (double)direction[i]);
+    must(pf_model_upload(s->model, moved, NULL));
+    free(moved);
+    return loss_of(s->model, batch);
+}
+
+START_TEST(the_gradient_of_every_tensor_is_that_of_the_loss)
+{
+    subject s = make_subject(_i, true);
+    rows r;
+    make_rows(&r, -1);
+    float *gradient = malloc(s.params->trained_size * sizeof *gradient);
+    must(pf_model_clear_gradients(s.model));
+    loss_of(s.model, &r.batch);
+    must(pf_model_backward(s.model));
+    must(pf_buffer_read(pf_model_gradients(s.model), 0, gradient, s.params->trained_size * sizeof *gradient));
+    for (int i = 0; i < s.params->n_tensors; i++) {
+        const pf_parameter *p = &s.params->tensor[i];
+        double square = 0;
+        if (!p->is_trained) continue;
+        float *along = gradient + p->offset;
+        for (size_t n = 0; n < p->count; n++) square += (double)along[n] * (double)along[n];
+        const double norm = sqrt(square);
+        // A bias of keys changes no softmax weight.
+        if (norm < 1e-3) continue;
+        for (size_t n = 0; n < p->count; n++) along[n] /= (float)norm;
+        // Along its own gradient the loss (about 100, in float32 right to 1e-5) rises by `norm` a unit. Steps
+        // that change it by about 0.3 leave 1e-4 for rounding, and a few 1e-3 for the third derivative.
+        const double h = fmin(0.15 / norm, 0.03);
+        const double up = loss_beside(&s, p, along, h, &r.batch),
+                     down = loss_beside(&s, p, along, -h, &r.batch);
+        const double error = fabs((up - down) / (2 * h) - norm) / norm, allowed = 0.02;
+        ck_assert_msg(error <= allowed, "%s: off by %.3g of its gradient", p->name, error);
+        // The twin: a gradient 5 % too long is caught.
+        ck_assert_double_gt(fabs((up - down) / (2 * h) - 1.05 * norm) / norm, allowed);
+    }
+    free(gradient);
+    free_subject(&s);
+}
+END_TEST
+
+START_TEST(a_sequence_gives_the_same_bits_alone_and_in_company)
+{
+    static float together[ROWS * A], alone[ROWS * A];
+    subject s = make_subject(_i, false);
+    rows all, one;
+    make_rows(&all, -1);
+    logits_of(s.model, &all.batch, together);
+    for (int b = 0; b < SEQUENCES; b++) {
+        make_rows(&one, b);
+        logits_of(s.model, &one.batch, alone);
+        ck_assert_mem_eq(alone, together + (size_t)all.start[b] * A,
+                         (size_t)one.batch.n_rows * A * sizeof *alone);
+    }
+    free_subject(&s);
+}
+END_TEST
+
+START_TEST(only_a_causal_model_does_not_look_ahead)
+{
+    static float before[ROWS * A], after[ROWS * A];
+    enum { CHANGED = 9 };
+    subject s = make_subject(_i, false);
+    rows r;
+    make_rows(&r, 2);
+    logits_of(s.model, &r.batch, before);
+    for (int t = CHANGED; t < 29; t++) r.token[t] = (r.token[t] + 7) % PF_RESIDUES;
+    logits_of(s.model, &r.batch, after);
+    const bool is_same = memcmp(before, after, CHANGED * A * sizeof *before) == 0;
+    ck_assert_int_eq(is_same, pf_model_config(s.model)->objective == PF_OBJECTIVE_CLM);
+    ck_assert_int_ne(memcmp(before + CHANGED * A, after + CHANGED * A, A * sizeof *before), 0);
+    free_subject(&s);
+}
+END_TEST
+
+Suite *suite(void)
+{
+    Suite *s = suite_create("performer");
+    TCase *all = tcase_create("all");
+    const int here = test_small() ? 2 : KINDS;
+    tcase_set_timeout(all, 600);
+    tcase_add_loop_test(all, the_gradient_of_every_tensor_is_that_of_the_loss, 0, here);
+    tcase_add_loop_test(all, a_sequence_gives_the_same_bits_alone_and_in_company, 0, here);
+    tcase_add_loop_test(all, only_a_causal_model_does_not_look_ahead, 0, here);
+    suite_add_tcase(s, all);
+    return s;
+}
