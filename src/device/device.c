@@ -79,13 +79,19 @@ done:
     return status;
 }
 
-// Type alone never picks the wide shape: the device must also keep long loops. PERFORMER_SHAPE (for tests)
-// forces one of them.
+// What kernels in the wide shape may ask for. A group of one item keeps whole tiles in local memory, which on a CPU
+// is memory like any other.
+static const uint64_t wide_local_bytes = 128 << 10;
+
+// Type alone never picks the wide shape: the device must also keep long loops and hold large tiles. PERFORMER_SHAPE
+// (for tests) forces one of them.
 static pf_status choose_shape(pf_device *device, cl_device_type type)
 {
     const char *forced = getenv("PERFORMER_SHAPE");
     bool right = false;
-    const bool try_wide = forced ? strcmp(forced, "narrow") != 0 : !(type & CL_DEVICE_TYPE_GPU) || (type & CL_DEVICE_TYPE_CPU);
+    const bool may_be_cpu = !(type & CL_DEVICE_TYPE_GPU) || (type & CL_DEVICE_TYPE_CPU);
+    const bool try_wide = forced ? strcmp(forced, "narrow") != 0
+                                 : may_be_cpu && device->info.local_bytes >= wide_local_bytes;
     if (try_wide) {
         device->shape = wide;
         if (run_probe(device, true, &right) == PF_OK && right) return PF_OK;
@@ -118,7 +124,7 @@ static void limit_threads(pf_device *device, int threads)
                                                   CL_DEVICE_PARTITION_BY_COUNTS_LIST_END, 0};
     cl_device_id part = NULL;
     if (clCreateSubDevices(device->id, parts, 1, &part, NULL) != CL_SUCCESS) return;
-    device->id = part;
+    device->id = device->part = part;
     device->info.compute_units = (uint32_t)threads;
 }
 
@@ -176,6 +182,7 @@ void pf_device_close(pf_device *device)
     pf_programs_free(device);
     if (device->queue) clReleaseCommandQueue(device->queue);
     if (device->context) clReleaseContext(device->context);
+    if (device->part) clReleaseDevice(device->part);
     pf_free(device->cache_directory);
     pf_free(device);
 }

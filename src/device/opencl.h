@@ -28,6 +28,7 @@ struct pf_kernel {
 struct pf_device {
     cl_platform_id platform;
     cl_device_id id;
+    cl_device_id part; // the same when it is a part of a device, ours to release; else NULL
     cl_context context;
     cl_command_queue queue;
     pf_device_info info;
