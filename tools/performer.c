@@ -12,6 +12,7 @@
 
 static const pf_command *const commands[] = {
     &pf_command_devices,
+    &pf_command_selftest,
     &pf_command_fasta,
     &pf_command_split,
     &pf_command_init,

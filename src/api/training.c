@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "model/files.h"
 #include "model/init.h"
+#include "performer/selftest.h"
 
 pf_status pf_training_warn(pf_training *t, const char *text)
 {
@@ -190,11 +191,26 @@ static void fill_plan(pf_training *t)
     };
 }
 
+// A driver that computes wrongly is found before it spoils a run: the families whose programs any run
+// compiles anyway.
+static pf_status check_device(pf_device *device)
+{
+    for (int i = 0; i < pf_selftest_count(true); i++) {
+        pf_selftest_result result;
+        pf_selftest_run(device, true, i, &result);
+        PF_CHECK(result.passed, PF_ERROR_DEVICE,
+                 "\"%s\" gives wrong answers (%s: error %.1e); update its driver, or choose another device",
+                 pf_device_describe(device)->name, result.family, result.error);
+    }
+    return PF_OK;
+}
+
 static pf_status create_model(pf_training *t)
 {
     const pf_model_limits limits = pf_training_limits(t);
     PF_TRY(create_loaders(t, &limits));
     PF_TRY(load_tensors(t));
+    PF_TRY(check_device(t->device));
     PF_TRY(pf_model_create(t->device, &t->config, &limits, &t->model));
     PF_TRY(pf_trainer_create(t->model, &t->trainer));
     PF_TRY(pf_model_upload(t->model, t->host->trained, t->host->projections));
