@@ -222,11 +222,9 @@ pf_status pf_pieces_next(pf_pieces *p, pf_piece_batch *out)
     return PF_OK;
 }
 
-pf_status pf_pieces_skip(pf_pieces *p, uint64_t count)
+pf_status pf_pieces_skip(pf_pieces *p, pf_record *out)
 {
-    pf_record record;
-    for (uint64_t i = 0; i < count; i++) PF_TRY(pf_records_next(p->records, &record));
-    return PF_OK;
+    return pf_records_next(p->records, out);
 }
 
 const char *pf_pieces_warning(const pf_pieces *p, size_t i)

@@ -44,8 +44,8 @@ void pf_pieces_close(pf_pieces *pieces);
 // PF_END after the last. Errors: those of pf_records_next, PF_ERROR_DEVICE for room.
 pf_status pf_pieces_next(pf_pieces *pieces, pf_piece_batch *out);
 
-// Passes over the next `count` records. PF_END where there are fewer.
-pf_status pf_pieces_skip(pf_pieces *pieces, uint64_t count);
+// Passes over the next record, which is lent; before the first batch. PF_END behind the last.
+pf_status pf_pieces_skip(pf_pieces *pieces, pf_record *out);
 
 const char *pf_pieces_warning(const pf_pieces *pieces, size_t i); // as pf_records_warning
 

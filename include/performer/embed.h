@@ -1,0 +1,56 @@
+// Embeddings of sequences, written to a file. What is finished lies in FILE.partial until all is done, so
+// that a run that was killed at any moment can go on and ends with the same bytes.
+#ifndef PERFORMER_EMBED_H
+#define PERFORMER_EMBED_H
+
+#include <signal.h>
+#include <stddef.h>
+
+#include "performer/logits.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum pf_pooling {
+    PF_POOL_MEAN,  // over residues, without begin and end
+    PF_POOL_BEGIN, // the row of begin
+    PF_POOL_MAX,   // over residues
+    PF_POOL_NONE,  // a row for each residue
+} pf_pooling;
+
+// The file's ending decides its format. Pooled: one matrix `embeddings` [N,D], [N,layers,D] for several
+// layers, and `ids` [N] in the order of the input: .npz; .safetensors, with the ids as a JSON list in its
+// metadata; .npy, with the ids in FILE.ids.txt; .tsv, with columns id (layer) 0 1 2 …. Not pooled: a tensor
+// [residues,D], [layers, residues,D] for several layers, under each id (a repeated one becomes id#2, id#3,
+// …): .npz, .safetensors.
+typedef struct pf_embed_options {
+    pf_stream_options stream;
+    pf_pooling pool;
+    const char *output;
+    bool resume;                       // go on from FILE.partial, if it is there
+    const volatile sig_atomic_t *stop; // becomes non-zero when the run should save and end; NULL: never
+} pf_embed_options;
+
+typedef struct pf_embed pf_embed;
+
+// Whether all is done already: the output is there and nothing unfinished is beside it.
+PF_API bool pf_embed_is_done(const char *output);
+
+// `model` must have been opened with the layers that are wanted. Errors: PF_ERROR_USAGE (the path's ending, a
+// FILE.partial of other options or sequences), PF_ERROR_INPUT, PF_ERROR_FAILED.
+PF_API pf_status pf_embed_open(pf_model *model, const pf_embed_options *options, pf_embed **out);
+
+// One batch. PF_END: all is done and the output stands at its path. PF_INTERRUPTED: `stop`; all that is
+// finished is kept. Errors: PF_ERROR_INPUT, PF_ERROR_DEVICE, PF_ERROR_FAILED.
+PF_API pf_status pf_embed_step(pf_embed *embed, pf_progress *progress);
+
+// i-th warning so far, complete at PF_END; NULL behind the last.
+PF_API const char *pf_embed_warning(const pf_embed *embed, size_t i);
+
+PF_API void pf_embed_close(pf_embed *embed); // NULL is fine; before the model is closed
+
+#ifdef __cplusplus
+}
+#endif
+#endif
