@@ -116,10 +116,23 @@ static pf_status open_queue(pf_device *device, bool profile)
     return PF_OK;
 }
 
+// Asked before trying: one runtime crashes where it cannot.
+static bool can_be_cut(const pf_device *device)
+{
+    cl_device_partition_property kinds[16] = {0};
+    cl_uint parts = 0;
+    clGetDeviceInfo(device->id, CL_DEVICE_PARTITION_MAX_SUB_DEVICES, sizeof parts, &parts, NULL);
+    const cl_int code = clGetDeviceInfo(device->id, CL_DEVICE_PARTITION_PROPERTIES, sizeof kinds, kinds, NULL);
+    if (code != CL_SUCCESS || parts < 2) return false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i] == CL_DEVICE_PARTITION_BY_COUNTS) return true;
+    return false;
+}
+
 // A part of a CPU device with fewer threads, where the implementation can cut one off.
 static void limit_threads(pf_device *device, int threads)
 {
-    if (threads <= 0 || (uint32_t)threads >= device->info.compute_units) return;
+    if (threads <= 0 || (uint32_t)threads >= device->info.compute_units || !can_be_cut(device)) return;
     const cl_device_partition_property parts[] = {CL_DEVICE_PARTITION_BY_COUNTS, threads,
                                                   CL_DEVICE_PARTITION_BY_COUNTS_LIST_END, 0};
     cl_device_id part = NULL;
