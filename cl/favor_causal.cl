@@ -21,17 +21,13 @@ INLINE void read_sums(LOCAL_IN fq, GLOBAL_IN z, LOCAL d, const int first, const 
     BARRIER;
 }
 
-// Cuts a at the diagonal and adds its rows to d.
-INLINE void add_chunk(LOCAL a, LOCAL d)
+// d += the sums of the rows of a.
+INLINE void add_chunk(LOCAL_IN a, LOCAL d)
 {
     FOR_MINE(t, T)
     {
         vec s = 0;
-        for (int j = 0; j <= t; j += VEC) {
-            const vec x = select(VLOAD(a + t * T + j), (vec)(0.0f), LANES + j > t);
-            VSTORE(x, a + t * T + j);
-            s += x;
-        }
+        for (int j = 0; j < T; j += VEC) s += VLOAD(a + t * T + j);
         d[t] += lanes_sum(s);
     }
     BARRIER;
@@ -65,7 +61,7 @@ INLINE void write_output(GLOBAL O, LOCAL_IN o, LOCAL_IN a, LOCAL_IN v, LOCAL_IN 
 #define PUT(r, n)                                                                                     \
     if (row0 + r < count && column0 + n * VEC < E)                                                    \
         store(O + (size_t)(row0 + r) * stride + column0 + n * VEC, acc[r][n] * d[row0 + r], E - column0 - n * VEC)
-    PRODUCT(T, EP, row0 + DOWN(EP), a, T, 1, v, EP, GET, PUT);
+    PRODUCT(T, EP, UP_TO(row0 + DOWN(EP), T), a, T, 1, v, EP, GET, PUT);
 #undef GET
 #undef PUT
 }
@@ -114,6 +110,7 @@ KERNEL void favor_causal(ROWS_OF(OUT, O, o), OUT R, OUT state, const int state_o
             read_sums(fq, z + m, d, m == 0, empty);
             add_state(S + m * EP, z + m, fk, v, there, empty);
         }
+        cut(a);
         add_chunk(a, d);
         normalize(d, NORMALIZER(R), negative, heads, n, log_constant);
         write_output(AT(O, o), o, a, v, d, o_stride, n);
