@@ -48,13 +48,6 @@ KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *rest
     }
 }
 
-// R is a sum over features: PARTS items take every PARTS-th feature for VEC tokens, then all are added up.
-#if WG == 1
-#define PARTS 1
-#else
-#define PARTS (WG * VEC / T)
-#endif
-
 INLINE void add_normalizers(LOCAL parts, LOCAL_IN phi, GLOBAL_IN z, const int first)
 {
     FOR_MINE(i, PARTS * (T / VEC))

@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 
-static bool is_softmax(pf_favor_kernel kernel)
+bool pf_favor_is_softmax(pf_favor_kernel kernel)
 {
     return kernel >= PF_FAVOR_SOFTMAX && kernel <= PF_FAVOR_SOFTMAX_OPRF;
 }
@@ -70,7 +70,7 @@ size_t pf_favor_state_bytes(const pf_favor_config *config, int n_sequences)
 size_t pf_favor_normalizer_bytes(const pf_favor_config *config, int rows)
 {
     // Softmax kernels, and exp when causal, keep the reference of the query beside R.
-    const size_t each = is_softmax(config->kernel) || config->kernel == PF_FAVOR_EXP ? 2 : 1;
+    const size_t each = pf_favor_is_softmax(config->kernel) || config->kernel == PF_FAVOR_EXP ? 2 : 1;
     return (size_t)rows * (size_t)config->n_heads * each * sizeof(float);
 }
 
@@ -94,7 +94,7 @@ static pf_status check_config(const pf_favor_config *config)
              "FAVOR attention: %d heads from head %d on", config->n_heads, config->first_head);
     PF_CHECK(pf_favor_feature_rows(config) >= 1 && pf_favor_feature_rows(config) <= PF_MAX_FEATURES, PF_ERROR_USAGE,
              "FAVOR attention: %d features, from 1 to %d are possible", config->n_features, PF_MAX_FEATURES);
-    PF_CHECK(config->projected || !is_softmax(config->kernel), PF_ERROR_USAGE,
+    PF_CHECK(config->projected || !pf_favor_is_softmax(config->kernel), PF_ERROR_USAGE,
              "FAVOR attention: softmax kernels need a projection");
     PF_CHECK(config->kernel >= 0 && config->kernel < PF_FAVOR_KERNELS, PF_ERROR_USAGE,
              "FAVOR attention: no kernel %d", (int)config->kernel);
@@ -162,11 +162,16 @@ static double oprf_a(double e, double s)
 
 float pf_favor_log_constant(const pf_favor_config *config)
 {
-    if (!is_softmax(config->kernel)) return 0;
+    if (!pf_favor_is_softmax(config->kernel)) return 0;
     const double e = config->head_size, columns = config->n_features * maps_of(config->kernel);
     if (config->kernel == PF_FAVOR_SOFTMAX_TRIG) return (float)-log(config->n_features);
     const double a = config->kernel == PF_FAVOR_SOFTMAX_OPRF ? oprf_a(e, (double)config->oprf_s) : 0;
     return (float)(e / 2 * log1p(-4 * a) - log(columns));
+}
+
+float pf_favor_constant(const pf_favor_config *config)
+{
+    return pf_favor_is_softmax(config->kernel) ? pf_favor_log_constant(config) : config->epsilon;
 }
 
 pf_status pf_favor_pack(pf_favor *op, const pf_buffer *projection, pf_buffer *scratch)

@@ -18,6 +18,9 @@ pf_favor_tiles pf_favor_tiles_of(const pf_favor_config *config);
 // T: tokens of a tile on this device.
 int pf_favor_tokens(const pf_favor_config *config, pf_shape shape);
 
+// Whether the map estimates softmax attention.
+bool pf_favor_is_softmax(pf_favor_kernel kernel);
+
 // M as the kernels see it: without a projection E.
 int pf_favor_feature_rows(const pf_favor_config *config);
 
@@ -30,6 +33,9 @@ size_t pf_favor_packed_floats(const pf_favor_config *config);
 
 // Logarithm of the constant factor of phi(x).phi(y) that the kernels leave out; it only counts without renormalisation.
 float pf_favor_log_constant(const pf_favor_config *config);
+
+// The number that kernels of both families take: epsilon, or for softmax kernels that logarithm.
+float pf_favor_constant(const pf_favor_config *config);
 
 enum { PF_FAVOR_DEFINES = 10, PF_FAVOR_MOST_KERNELS = 8 };
 

@@ -21,7 +21,8 @@ favor_batch favor_batch_of(pf_favor_kernel kernel, int head_size, int n_features
 {
     return (favor_batch){
         .config = {.n_heads = 2, .first_head = 1, .head_size = head_size, .n_features = n_features ? n_features : head_size,
-                   .kernel = kernel, .projected = n_features != 0, .renormalize = true, .trains = true, .epsilon = 1e-3f},
+                   .kernel = kernel, .projected = n_features != 0, .renormalize = true, .trains = true, .epsilon = 1e-3f,
+                   .oprf_s = (float)head_size / 16},
         .n_sequences = 4, .length = {7, 1, 130, 300}, .gap = 3, .near = is_signed(kernel),
     };
 }

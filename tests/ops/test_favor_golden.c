@@ -3,14 +3,15 @@
 #include "support/device.h"
 #include "support/suite.h"
 
-static bool is_generalised(pf_favor_kernel kernel)
+static bool any_kernel(pf_favor_kernel kernel)
 {
-    return kernel < PF_FAVOR_SOFTMAX || kernel > PF_FAVOR_SOFTMAX_OPRF;
+    (void)kernel;
+    return true;
 }
 
 START_TEST(golden_cases_come_out)
 {
-    ck_assert_int_ge(favor_golden_run(false, is_generalised), test_small() ? 15 : 18);
+    ck_assert_int_ge(favor_golden_run(false, any_kernel), test_small() ? 20 : 33);
 }
 END_TEST
 

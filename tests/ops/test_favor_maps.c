@@ -10,6 +10,7 @@
 static const pf_favor_kernel maps[] = {
     PF_FAVOR_RELU, PF_FAVOR_REQU, PF_FAVOR_EXP, PF_FAVOR_ABS, PF_FAVOR_GELU, PF_FAVOR_SIGMOID,
     PF_FAVOR_TANH, PF_FAVOR_COS,  PF_FAVOR_SIN, PF_FAVOR_IDENTITY, PF_FAVOR_ELU1,
+    PF_FAVOR_SOFTMAX, PF_FAVOR_SOFTMAX_HYPERBOLIC, PF_FAVOR_SOFTMAX_OPRF, PF_FAVOR_SOFTMAX_TRIG,
 };
 
 START_TEST(every_map_equals_the_formula)
@@ -32,6 +33,26 @@ START_TEST(a_map_without_division_equals_the_formula)
     favor_batch c = favor_batch_of(PF_FAVOR_EXP, 8, 16);
     c.config.renormalize = false;
     favor_batch_test(c);
+    for (pf_favor_kernel kernel = PF_FAVOR_SOFTMAX; kernel <= PF_FAVOR_SOFTMAX_OPRF; kernel++) {
+        c = favor_batch_of(kernel, 12, 33);
+        c.config.renormalize = false;
+        c.length[3] = 290;
+        favor_batch_test(c);
+    }
+}
+END_TEST
+
+// Exponents of hundreds, over several blocks: references keep everything within fp32. Features carry the rounding of
+// their exponents, 200 * 6e-8 each.
+START_TEST(large_queries_and_keys_neither_overflow_nor_vanish)
+{
+    favor_batch c = favor_batch_of((pf_favor_kernel)(PF_FAVOR_SOFTMAX + _i), 8, 16);
+    c.deviation = 10, c.near = true;
+    if (test_small()) c.n_sequences = 2;
+    favor_batch_make(&c, NULL);
+    favor_batch_run(&c);
+    favor_batch_check(&c, 2e-4, 2e-4);
+    favor_batch_free(&c);
 }
 END_TEST
 
@@ -108,6 +129,7 @@ Suite *suite(void)
     tcase_add_loop_test(all, every_map_equals_the_formula, 0, n_maps);
     tcase_add_test(all, a_map_without_projection_equals_the_formula);
     tcase_add_test(all, a_map_without_division_equals_the_formula);
+    tcase_add_loop_test(all, large_queries_and_keys_neither_overflow_nor_vanish, 0, 3);
     tcase_add_test(all, features_beyond_the_last_are_no_features);
     tcase_set_timeout(all, 120);
     suite_add_tcase(s, all);
