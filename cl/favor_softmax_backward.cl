@@ -55,7 +55,8 @@ KERNEL void favor_grad_query(OUT dq, const int dq_stride, const int dq_offset, O
     IN c = S + F * (EP + 1);
     IN packed = scratch;
     OUT dS = scratch + PACKED + ((size_t)get_group_id(1) * n_heads + h) * STATE;
-    for (int i = LID * VEC; i < F; i += WG * VEC) VSTORE(VLOAD(c + i), dS + F * (EP + 1) + i);
+    FOR_MINE(i, F / VEC) VSTORE(VLOAD(c + i * VEC), dS + F * (EP + 1) + i * VEC);
+    BARRIER;
     for (int t0 = 0; t0 < block.y; t0 += T) {
         const size_t row = block.x + t0;
         const int n = min(T, block.y - t0);

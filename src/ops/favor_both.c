@@ -58,8 +58,8 @@ static favor_extent extent_of(const pf_favor *op, const pf_sequences *sequences)
         pf_arg_int((rows).offset + op->config.first_head * op->config.head_size)
 
 
-static pf_status sum_blocks(pf_favor *op, const favor_extent *extent, const pf_sequences *sequences, pf_buffer *states, int behind,
-                            const pf_buffer *scratch)
+static pf_status sum_blocks(pf_favor *op, const favor_extent *extent, const pf_sequences *sequences, pf_buffer *states,
+                            int behind, const pf_buffer *scratch)
 {
     const double numbers = (double)(extent->heads * pf_favor_state_floats(&op->config));
     const pf_work work = {.groups = {extent->heads, extent->sequences, extent->reduce_parts},
