@@ -43,15 +43,17 @@ START_TEST(a_map_without_division_equals_the_formula)
 END_TEST
 
 // Exponents of about 100, over several blocks: references keep everything within fp32. Weights carry the rounding of their
-// exponents and of u, up to 1e-4 seen; dq and dk are differences of such weights times |w|, about 3, held against 1/20 of dv.
+// exponents, 100 * 6e-8; dq and dk are differences of such weights times |w|, about 3, held against 1/20 of dv. (Trig
+// features of such inputs cancel in R; golden cases hold those that fp32 can tell.)
 START_TEST(large_queries_and_keys_neither_overflow_nor_vanish)
 {
-    favor_batch c = favor_batch_of((pf_favor_kernel)(PF_FAVOR_SOFTMAX + _i), 8, 16);
+    static const pf_favor_kernel positive[] = {PF_FAVOR_SOFTMAX, PF_FAVOR_SOFTMAX_HYPERBOLIC, PF_FAVOR_SOFTMAX_OPRF};
+    favor_batch c = favor_batch_of(positive[_i], 8, 16);
     c.deviation = 6, c.near = true;
     if (test_small()) c.n_sequences = 2;
     favor_batch_make(&c, NULL);
     favor_batch_run(&c);
-    favor_batch_check(&c, 5e-4, 5e-4);
+    favor_batch_check(&c, 2e-4, 2e-4);
     favor_batch_free(&c);
 }
 END_TEST
