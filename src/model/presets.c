@@ -16,7 +16,8 @@ static const preset presets[] = {
      "{\"hidden_size\": 128, \"num_hidden_layers\": 4, \"num_attention_heads\": 2, \"intermediate_size\": 512,"
      " \"max_position_embeddings\": 512, \"position_embedding_type\": \"rotary\", \"hidden_dropout\": 0,"
      " \"attention\": {\"local_heads\": 1, \"window\": 32},"
-     " \"train\": {\"steps\": 1200, \"batch_tokens\": 4096, \"learning_rate\": 2e-3, \"warmup_steps\": 100,"
+     " \"train\": {\"steps\": 1200, \"eval_interval\": 300, \"checkpoint_interval\": 300,"
+     " \"batch_tokens\": 4096, \"learning_rate\": 2e-3, \"warmup_steps\": 100,"
      " \"schedule\": \"cosine\"}}"},
     {"small", "7.4 M parameters, length 1,024, the size of ESM-2 8M: the GPU of a laptop",
      "{\"hidden_size\": 320, \"num_hidden_layers\": 6, \"num_attention_heads\": 5, \"intermediate_size\": 1280,"
