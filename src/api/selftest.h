@@ -33,6 +33,7 @@ typedef struct pf_selftest_family {
 
 // selftest_families.c
 pf_status pf_selftest_tile(pf_selftest *test);
+pf_status pf_selftest_tile_both(pf_selftest *test);
 pf_status pf_selftest_clblast(pf_selftest *test);
 pf_status pf_selftest_layer_norm(pf_selftest *test);
 pf_status pf_selftest_activation(pf_selftest *test);

@@ -4,7 +4,8 @@
 #include "api/selftest.h"
 
 const pf_selftest_family pf_selftest_families[] = {
-    {"matmul tile", pf_selftest_tile, true, {331.954511, 235.865431, 44.5160977}},
+    {"matmul tile", pf_selftest_tile, true, {148.88262, 316.007616, 121.104976}},
+    {"matmul tile, both turned", pf_selftest_tile_both, false, {-63.3247747, 132.24998, -82.7769255}},
     {"matmul clblast", pf_selftest_clblast, false, {331.954477, 235.865436, 44.5161083}},
     {"layer_norm", pf_selftest_layer_norm, false, {-59.9155968, -37.6778273, 46.7558587}},
     {"activation", pf_selftest_activation, false, {-12.363844, 3.46795214, 17.6312366}},

@@ -14,10 +14,11 @@
 
 enum { ROWS = 37, WIDTH = 24, HEADS = 2, HEAD = 12 };
 
-static pf_status run_products(pf_selftest *t, pf_matmul *matmul)
+// first .. last: 0 neither operand transposed, 1 the first, 2 the second, 3 both.
+static pf_status run_products(pf_selftest *t, pf_matmul *matmul, int first, int last)
 {
     enum { M = 19, N = 23, K = 29 };
-    for (int transposes = 0; transposes < 4; transposes++) {
+    for (int transposes = first; transposes <= last; transposes++) {
         pf_buffer *a, *b, *c;
         PF_TRY(pf_selftest_input(t, 1, M * K, &a));
         PF_TRY(pf_selftest_input(t, 2, K * N, &b));
@@ -33,23 +34,28 @@ static pf_status run_products(pf_selftest *t, pf_matmul *matmul)
     return PF_OK;
 }
 
-static pf_status run_matmul(pf_selftest *t, pf_matmul_choice provider)
+static pf_status run_matmul(pf_selftest *t, pf_matmul_choice provider, int first, int last)
 {
     pf_matmul *matmul = NULL;
     PF_TRY(pf_matmul_create(t->device, provider, &matmul));
-    const pf_status status = run_products(t, matmul);
+    const pf_status status = run_products(t, matmul, first, last);
     pf_matmul_free(matmul);
     return status;
 }
 
 pf_status pf_selftest_tile(pf_selftest *t)
 {
-    return run_matmul(t, PF_MATMUL_TILE);
+    return run_matmul(t, PF_MATMUL_TILE, 0, 2);
+}
+
+pf_status pf_selftest_tile_both(pf_selftest *t)
+{
+    return run_matmul(t, PF_MATMUL_TILE, 3, 3);
 }
 
 pf_status pf_selftest_clblast(pf_selftest *t)
 {
-    return run_matmul(t, PF_MATMUL_CLBLAST);
+    return run_matmul(t, PF_MATMUL_CLBLAST, 0, 3);
 }
 
 static pf_status norm_passes(pf_selftest *t, pf_layer_norm *op)
