@@ -81,7 +81,7 @@ static void skip_kinks(const favor_ref *ref, const float *x, float *got, const d
             got[t * e + i] = (float)expected[t * e + i];
 }
 
-// Sums of up to 130 terms in fp32 and, for E 128, products of 128: each rounds by 6e-8, which leaves room for 80 of one sign.
+// fp32 sums of up to 130 terms, each rounded by 6e-8: room for 80 roundings of one sign.
 static const double tolerance = 5e-6;
 
 static void compare_head(const batch *b, const favor_result *got, int sequence, int h)
