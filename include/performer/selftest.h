@@ -19,7 +19,7 @@ typedef struct pf_selftest_result {
 } pf_selftest_result;
 
 // How many families there are; `quick`: only those whose
-// programs every training run compiles anyway.
+// programs a training run compiles anyway (all but those of `matmul tile` where CLBlast is the provider).
 PF_API int pf_selftest_count(bool quick);
 
 // Runs family `i` on tiny fixed inputs and compares with its stored answer. Never fails as a call.
