@@ -24,6 +24,7 @@ typedef struct pf_model_options {
     int32_t max_length;    // tokens of one sequence, with carry of all passes together; 0: Lmax
     const int32_t *layers; // whose outputs are wanted: 0 the embedding sum, n after n layers, the last
     int n_layers;          //     one (also called -1, the one before -2, …) after the final norm
+    bool probe;            // looks at attention itself (attention maps)
     bool row_losses;       // the log-probability of each row's target is wanted
     bool carry;            // keep a state from pass to pass (generation; causal models only)
 } pf_model_options;

@@ -82,6 +82,7 @@ static pf_status choose_limits(pf_device *device, const pf_model_options *o, con
     *limits = (pf_model_limits){
         .max_length = o->max_length ? o->max_length : most,
         .row_losses = o->row_losses,
+        .probe = o->probe,
         .carry = o->carry,
     };
     PF_TRY(choose_layers(o, &arrays->config, limits));

@@ -105,28 +105,36 @@ static pf_status exact_forward(pf_model *m, pf_softmax_attention *op, const pf_l
                                         });
 }
 
-pf_status pf_attention_forward(pf_model *m, int layer)
+pf_status pf_attention_forward_of(pf_model *m, int layer, const pf_buffer *values,
+                                  const pf_buffer *projection)
 {
     const pf_layer_kept *kept = pf_kept(m, layer);
     qkv_rows rows = columns(m, kept->qkv);
+    if (values) rows.v = (pf_rows){values, m->config.hidden_size, 0};
     const qkv_rows fresh = rows;
     const bool is_exact = pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX;
     if (m->limits.carry && (is_exact || m->local)) PF_TRY(extend_cache(m, kept, &rows));
     if (is_exact) return exact_forward(m, m->exact, kept, &rows);
     if (m->local) PF_TRY(exact_forward(m, m->local, kept, &rows));
     if (!m->favor) return PF_OK;
-    return pf_favor_run(m->favor, &(pf_favor_forward){
-                                      .o = {kept->attended, m->config.hidden_size, 0},
-                                      .q = fresh.q,
-                                      .k = fresh.k,
-                                      .v = fresh.v,
-                                      .projection = m->weights.layers[layer].projection,
-                                      .sequences = m->input.sequences,
-                                      .state = kept->state,
-                                      .normalizer = kept->normalizer,
-                                      .scratch = m->scratch,
-                                      .resume = m->pass.carry && m->pass.first_position > 0,
-                                  });
+    return pf_favor_run(m->favor,
+                        &(pf_favor_forward){
+                            .o = {kept->attended, m->config.hidden_size, 0},
+                            .q = fresh.q,
+                            .k = fresh.k,
+                            .v = fresh.v,
+                            .projection = projection ? projection : m->weights.layers[layer].projection,
+                            .sequences = m->input.sequences,
+                            .state = kept->state,
+                            .normalizer = kept->normalizer,
+                            .scratch = m->scratch,
+                            .resume = m->pass.carry && m->pass.first_position > 0,
+                        });
+}
+
+pf_status pf_attention_forward(pf_model *m, int layer)
+{
+    return pf_attention_forward_of(m, layer, NULL, NULL);
 }
 
 static pf_status exact_backward(pf_model *m, pf_softmax_attention *op, const pf_layer_kept *kept)

@@ -79,6 +79,7 @@ struct pf_model {
     pf_buffer *normed, *activated, *logits, *row_losses, *scratch;
     pf_buffer *d_stream, *d_branch, *d_qkv, *d_hidden, *delta;
     pf_buffer **captured; // [limits.n_captured]
+    pf_buffer *probe_values, *probe_projection; // limits.probe: [N,D], [M,E]
     // operations
     pf_matmul *matmul;
     pf_column_sum *column_sum;
@@ -99,6 +100,9 @@ struct pf_model {
 pf_status pf_attention_create(pf_model *model);
 void pf_attention_free(pf_model *model);
 pf_status pf_attention_forward(pf_model *model, int layer);
+// The same with other values [N,D] and another projection [M,E], each NULL for the layer's own.
+pf_status pf_attention_forward_of(pf_model *model, int layer, const pf_buffer *values,
+                                  const pf_buffer *projection);
 // From the gradient of o, in `normed`, to d_qkv.
 pf_status pf_attention_backward(pf_model *model, int layer);
 pf_favor_config pf_favor_config_of(const struct pf_config *config, bool trains);
@@ -115,6 +119,11 @@ pf_buffer *pf_stream_after(pf_model *model, int layer);
 // Dropout of a site in this pass, in *storage, or NULL. Sites: 0 the embedding sum, then three a layer.
 enum { PF_SITE_ATTENTION = 1, PF_SITE_HIDDEN = 2, PF_SITE_FEED_FORWARD = 3 };
 const pf_dropout *pf_dropout_of(const pf_model *model, int layer, int site, pf_dropout *storage);
+
+// ---- probe.c ----
+
+pf_status pf_probe_create(pf_model *model);
+void pf_probe_free(pf_model *model);
 
 // ---- input.c ----
 

@@ -58,6 +58,7 @@ static pf_status create_buffers(pf_model *m)
 {
     const pf_plan *p = &m->plan;
     PF_TRY(create_kept(m));
+    PF_TRY(pf_probe_create(m));
     PF_TRY(buffer(m, m->limits.training ? p->stream : 0, "residual stream", &m->x_last));
     PF_TRY(buffer(m, p->stat, "norm statistics", &m->stat_last));
     PF_TRY(buffer(m, p->normed, "normalised stream", &m->normed));
@@ -147,6 +148,7 @@ static void free_kept(pf_model *m)
 static void free_buffers(pf_model *m)
 {
     free_kept(m);
+    pf_probe_free(m);
     pf_buffer *all[] = {m->x_last,  m->stat_last, m->normed,   m->activated, m->logits,   m->row_losses,
                         m->scratch, m->d_stream,  m->d_branch, m->d_qkv,     m->d_hidden, m->delta};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) pf_buffer_free(all[i]);
@@ -202,23 +204,36 @@ static pf_buffer *last_stream(pf_model *m)
     return pf_stream_after(m, m->config.num_hidden_layers - 1);
 }
 
-pf_status pf_model_forward(pf_model *m, const pf_batch *batch, const pf_pass *pass)
+pf_status pf_model_forward_begin(pf_model *m, const pf_batch *batch, const pf_pass *pass)
 {
-    const int n_layers = m->config.num_hidden_layers;
     m->pass = *pass;
     PF_TRY(pf_input_upload(&m->input, &m->limits, batch, pass));
     PF_TRY(embed(m));
-    PF_TRY(capture(m, 0, m->kept[0].x));
-    for (int layer = 0; layer < n_layers; layer++) {
-        PF_TRY(pf_context(pf_layer_forward(m, layer), "layer %d, forward", layer));
-        PF_TRY(capture(m, layer + 1, pf_stream_after(m, layer)));
-    }
+    return capture(m, 0, m->kept[0].x);
+}
+
+pf_status pf_model_forward_layer(pf_model *m, int layer)
+{
+    PF_TRY(pf_context(pf_layer_forward(m, layer), "layer %d, forward", layer));
+    return capture(m, layer + 1, pf_stream_after(m, layer));
+}
+
+pf_status pf_model_forward_end(pf_model *m)
+{
     PF_TRY(pf_layer_norm_run(m->layer_norm,
                              &(pf_layer_norm_forward){m->normed, m->stat_last, last_stream(m),
                                                       m->weights.norm.weight, m->weights.norm.bias,
                                                       m->input.n_rows, (float)m->config.layer_norm_eps}));
     PF_TRY(capture(m, -1, m->normed));
     return pf_linear_forward(m->matmul, &m->weights.head, m->logits, m->normed, NULL, m->input.n_rows);
+}
+
+pf_status pf_model_forward(pf_model *m, const pf_batch *batch, const pf_pass *pass)
+{
+    PF_TRY(pf_model_forward_begin(m, batch, pass));
+    for (int layer = 0; layer < m->config.num_hidden_layers; layer++)
+        PF_TRY(pf_model_forward_layer(m, layer));
+    return pf_model_forward_end(m);
 }
 
 pf_status pf_model_loss(pf_model *m, float scale)

@@ -44,6 +44,14 @@ typedef struct pf_pass {
 // Uploads the batch and computes the logits. Errors: PF_ERROR_USAGE for a batch beyond the limits.
 pf_status pf_model_forward(pf_model *model, const pf_batch *batch, const pf_pass *pass);
 
+// The same in steps, for those who look at what lies between: begin, the layers in order, end.
+pf_status pf_model_forward_begin(pf_model *model, const pf_batch *batch, const pf_pass *pass);
+pf_status pf_model_forward_layer(pf_model *model, int layer);
+pf_status pf_model_forward_end(pf_model *model);
+// Of the layer that was computed last; these wait. Queries and keys as attention sees them, turned by rotary positions.
+pf_status pf_model_read_qkv(pf_model *model, int layer, float *out);    // [N,3D]
+pf_status pf_model_read_stream(pf_model *model, int layer, float *out); // [N,D] after the layer
+
 // After forward: adds the batch to the metrics (pf_metrics: sums over the target rows of all batches since
 // pf_model_clear_metrics); with training limits also leaves the gradient of scale * (sum of losses)
 // in the logits' place.
@@ -54,6 +62,20 @@ pf_status pf_model_read_metrics(pf_model *model, pf_metrics *out); // waits
 // After loss: adds the gradients of this batch to the gradients. Training only.
 pf_status pf_model_backward(pf_model *model);
 pf_status pf_model_clear_gradients(pf_model *model);
+
+// What the attention of the layer that was computed last makes of other values: o_i = sum_j a_ij v_j in each
+// head, with the queries and keys of this batch and the kernels of the model. One-hot values give the
+// weights a_ij themselves (Choromanski et al. 2021, arXiv:2009.14794, appendix C.4). Layers to come see nothing
+// of it.
+typedef struct pf_probe {
+    int layer;
+    const float *values;     // [N,D], head h in columns h*E .. h*E+E-1
+    const float *projection; // [M,E] in place of the layer's own; NULL: its own
+    float *out;              // [N,D]
+} pf_probe;
+
+// Waits. Errors: PF_ERROR_USAGE unless made with limits.probe.
+pf_status pf_model_probe(pf_model *model, const pf_probe *probe);
 
 // Results of the last forward pass; these wait. `rows` as in the batch.
 pf_status pf_model_read_logits(pf_model *model, float *out); // [N,A]

@@ -58,6 +58,12 @@ static size_t plan_reductions(const struct pf_config *c, const pf_device *device
     return pf_parts_bytes(device, 2 * D + widest_bias + A * D);
 }
 
+static size_t projection_numbers(const struct pf_config *c)
+{
+    if (c->attention.projection == PF_PROJECTION_NONE) return 0;
+    return (size_t)c->attention.num_features * (size_t)pf_config_head_size(c);
+}
+
 pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
 {
     const struct pf_config *c = request->config;
@@ -80,6 +86,7 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
                 (size_t)limits->max_sequences * sizeof(pf_sequence) + (size_t)n_blocks * sizeof(pf_block) +
                 (limits->carry ? (size_t)limits->max_sequences * sizeof(pf_key_range) : 0),
         .row_losses = limits->row_losses ? rows * number : 0,
+        .probe = limits->probe ? (rows * D + projection_numbers(c)) * number : 0,
         .captured = (size_t)limits->n_captured * rows * D * number,
         .reductions = plan_reductions(c, request->device, limits->training),
         .n_layers = c->num_hidden_layers,
@@ -111,7 +118,7 @@ uint64_t pf_plan_activation_bytes(const pf_plan *p, bool carry)
 {
     const uint64_t layers = (uint64_t)p->n_kept, states = (uint64_t)(carry ? p->n_layers : p->n_kept);
     return layers * pf_plan_kept_bytes(p) + states * (p->state + p->cache) + p->stream + p->stat + p->normed +
-           p->activated + p->logits + p->rows + p->captured + p->row_losses + p->tables + p->d_stream +
+           p->activated + p->logits + p->rows + p->captured + p->row_losses + p->probe + p->tables + p->d_stream +
            p->d_branch + p->d_qkv + p->d_hidden + p->log_sum;
 }
 

@@ -20,6 +20,7 @@ typedef struct pf_model_limits {
     int32_t max_length;    // tokens of one sequence; with carry: of all passes together
     bool training;         // keep what backward needs
     bool row_losses;       // keep each row's loss for pf_model_read_target_log_p
+    bool probe;            // other values can go through a layer's attention (pf_model_probe)
     bool carry;            // keep states between passes (generation; causal models only)
     int32_t n_captured;    // layers whose output can be read: 0 the embedding sum, n after n layers,
     int32_t captured[PF_MAX_CAPTURED]; // the last one after the final norm as well (-1)
@@ -52,6 +53,7 @@ typedef struct pf_plan {
     size_t tables;     // fixed positions or rotary angles
     size_t captured;   // [N,D] each
     size_t row_losses; // [N]
+    size_t probe;      // values [N,D] and a projection
     size_t scratch;    // of attention
     size_t matmul;     // of matrix products
     size_t reductions; // parts of sums over rows

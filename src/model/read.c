@@ -87,3 +87,15 @@ pf_status pf_model_read_layer(pf_model *m, int captured, float *out)
     return pf_buffer_read(m->captured[captured], 0, out,
                           (size_t)m->input.n_rows * (size_t)m->config.hidden_size * sizeof *out);
 }
+
+pf_status pf_model_read_qkv(pf_model *m, int layer, float *out)
+{
+    return pf_buffer_read(pf_kept(m, layer)->qkv, 0, out,
+                          (size_t)m->input.n_rows * 3 * (size_t)m->config.hidden_size * sizeof *out);
+}
+
+pf_status pf_model_read_stream(pf_model *m, int layer, float *out)
+{
+    return pf_buffer_read(pf_stream_after(m, layer), 0, out,
+                          (size_t)m->input.n_rows * (size_t)m->config.hidden_size * sizeof *out);
+}
