@@ -34,7 +34,7 @@ KERNEL void layer_norm_forward(__global float *y, __global float2 *stat, const i
             const vec u = (load(row + i, LEFT(D, i)) - mean) * inverse;
             store(y + (size_t)n * D + i, fma(u, load(weight + i, LEFT(D, i)), load(bias + i, LEFT(D, i))), LEFT(D, i));
         }
-        if (keep_stat && LID == 0) stat[n] = (float2)(mean, inverse);
+        if (LID == 0 && keep_stat) stat[n] = (float2)(mean, inverse);
     }
 }
 

@@ -131,6 +131,9 @@ static inline void multiply(const product p, const int ta, const int tb, __local
     }
 }
 
+// Gradients of weights have no activation: their kernel compiles sooner without one. See choose() in tile.c.
+#define ACTIVATES(ta) (!(PACKED && (ta)))
+
 // groups: blocks of rows_each rows, of panels_each panels, products of a batch
 #define MATMUL(name, ta, tb)                                                                                          \
     KERNEL void name(__global float *c, __global float *pre, IN a, IN b, __global const float *residual,              \
@@ -143,13 +146,13 @@ static inline void multiply(const product p, const int ta, const int tb, __local
         const size_t z = get_group_id(2), c_of = c_at + z * c_stride;                                                 \
         const product p = {c + c_of, pre ? pre + c_of : pre, a + a_at + z * a_stride, b + b_at + z * b_stride,        \
                            residual ? residual + c_of : residual, bias, m, n, k, lda, ldb, ldc, alpha, beta,          \
-                           activation, rows_each, panels_each};                                                       \
+                           ACTIVATES(ta) ? activation : 0, rows_each, panels_each};                                   \
         multiply(p, ta, tb, shared);                                                                                  \
     }
 MATMUL(matmul_nn, 0, 0)
-MATMUL(matmul_nt, 0, 1)
 MATMUL(matmul_tn, 1, 0)
-#if !PACKED // seldom asked for: one program that has it is enough
+#if !PACKED // panels of B and of B^T are alike; both transposed is seldom asked for: one program that has it is enough
+MATMUL(matmul_nt, 0, 1)
 MATMUL(matmul_tt, 1, 1)
 #endif
 

@@ -41,7 +41,7 @@ static tile_shape fitted(const pf_device *device, tile_shape shape)
 
 static pf_status create_program(pf_device *device, tile_program *program, const tile_shape *shape)
 {
-    static const char *const multiply[2][2] = {{"matmul_nn", "matmul_nt"}, {"matmul_tn", "matmul_tt"}};
+    static const char *const names[2][2] = {{"matmul_nn", "matmul_nt"}, {"matmul_tn", "matmul_tt"}};
     static const char *const pack[2] = {"matmul_pack_n", "matmul_pack_t"};
     const pf_define defines[] = {
         {"PACKED", shape->packed}, {"MR", shape->rows},        {"NV", shape->vectors},
@@ -52,8 +52,8 @@ static pf_status create_program(pf_device *device, tile_program *program, const 
     program->panel = shape->beside * shape->vectors * pf_device_shape(device).vector;
     for (int a = 0; a < 2; a++)
         for (int b = 0; b < 2; b++)
-            if (!shape->packed || !a || !b)
-                PF_TRY(pf_kernel_create(device, &key, multiply[a][b], &program->multiply[a][b]));
+            if (!shape->packed || !a || !b) // packed: B lies in panels either way
+                PF_TRY(pf_kernel_create(device, &key, names[a][b && !shape->packed], &program->multiply[a][b]));
     for (int b = 0; b < 2 && shape->packed; b++) PF_TRY(pf_kernel_create(device, &key, pack[b], &program->pack[b]));
     return PF_OK;
 }
@@ -99,12 +99,14 @@ static size_t divide_up(size_t x, size_t by)
 static const tile_program *choose(const pf_tile_provider *tile, const pf_matmul_call *call)
 {
     if (tile->n_programs == 1) return &tile->programs[0];
-    if (call->m <= FEW_ROWS || (call->transpose_a && call->transpose_b)) return &tile->programs[2];
+    const bool is_packed = !call->transpose_a || !(call->transpose_b || call->has_activation); // has a kernel for it
+    if (call->m <= FEW_ROWS || !is_packed) return &tile->programs[2];
+    // A product of one panel (the head, with an alphabet's columns) is too small a part of a step to compile `thin` for.
     const tile_program *wider = &tile->programs[0], *thinner = &tile->programs[1];
     const size_t n = (size_t)call->n;
     const size_t wider_columns = divide_up(n, (size_t)wider->panel) * (size_t)wider->panel;
     const size_t thinner_columns = divide_up(n, (size_t)thinner->panel) * (size_t)thinner->panel;
-    return 16 * thinner_columns < 15 * wider_columns ? thinner : wider;
+    return call->n > wider->panel && 16 * thinner_columns < 15 * wider_columns ? thinner : wider;
 }
 
 // Floats of one packed B, and how many of them there are.
