@@ -198,6 +198,7 @@ static pf_status check_device(pf_device *device)
     for (int i = 0; i < pf_selftest_count(true); i++) {
         pf_selftest_result result;
         pf_selftest_run(device, true, i, &result);
+        PF_CHECK(!result.reason[0], PF_ERROR_DEVICE, "self-test of %s: %s", result.family, result.reason);
         PF_CHECK(result.passed, PF_ERROR_DEVICE,
                  "\"%s\" gives wrong answers (%s: error %.1e); update its driver, or choose another device",
                  pf_device_describe(device)->name, result.family, result.error);
@@ -237,6 +238,7 @@ static pf_status write_run(pf_training *t)
     char *path = NULL, *text = NULL;
     pf_status status;
     PF_TRY(pf_make_directory(t->run));
+    if (t->lock < 0) PF_TRY(pf_lock_directory(t->run, &t->lock));
     PF_TRY(pf_training_open_metrics(t));
     // Weights to start from become the checkpoint of step 0, so that going on does not need them again.
     // Before config.json, which makes the directory a run.
@@ -259,14 +261,17 @@ static pf_status prepare(pf_training *t, const pf_training_options *o)
     return remember_device(t);
 }
 
-static pf_status create(pf_device *device, const pf_training_options *options, pf_training **out)
+// `writes`: not a dry run. A run that is there is locked before anything of it is read.
+static pf_status create(pf_device *device, const pf_training_options *options, bool writes, pf_training **out)
 {
     void *memory = NULL;
     PF_TRY(pf_alloc(&memory, 1, sizeof(pf_training), "training"));
     pf_training *t = memory;
     t->device = device;
     t->stop = options->stop;
-    const pf_status status = prepare(t, options);
+    t->lock = -1;
+    pf_status status = writes && pf_is_directory(options->run) ? pf_lock_directory(options->run, &t->lock) : PF_OK;
+    if (status == PF_OK) status = prepare(t, options);
     if (status == PF_OK)
         *out = t;
     else
@@ -277,7 +282,7 @@ static pf_status create(pf_device *device, const pf_training_options *options, p
 pf_status pf_training_open(pf_device *device, const pf_training_options *options, pf_training **out)
 {
     pf_training *t = NULL;
-    PF_TRY(create(device, options, &t));
+    PF_TRY(create(device, options, true, &t));
     t->is_saved = t->checkpoint != NULL;
     t->started_s = t->clock_s = pf_monotonic_s();
     const pf_status status = write_run(t);
@@ -293,7 +298,7 @@ pf_status pf_training_dry_run(pf_device *device, const pf_training_options *opti
                               pf_memory_plan *plan)
 {
     pf_training *t = NULL;
-    PF_TRY(create(device, options, &t));
+    PF_TRY(create(device, options, false, &t));
     const pf_status status = pf_config_write(&t->config, PF_CONFIG_ALL_KEYS, config);
     *plan = t->plan;
     pf_training_close(t);
@@ -304,6 +309,7 @@ void pf_training_close(pf_training *t)
 {
     if (!t) return;
     if (t->metrics) fclose(t->metrics);
+    pf_unlock_directory(t->lock);
     pf_trainer_free(t->trainer);
     pf_model_free(t->model);
     pf_evaluation_free(t->evaluation);

@@ -30,6 +30,7 @@ struct pf_training {
     pf_memory_plan plan;
     double *draw_scratch; // for redrawing projections
     FILE *metrics;
+    int lock; // keeps other processes out of the run; -1: none
     bool is_saved;             // the state as it is stands in a checkpoint
     double started_s, clock_s; // monotonic: of this process's training; earlier seconds in state.seconds
     const volatile sig_atomic_t *stop;

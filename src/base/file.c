@@ -10,6 +10,7 @@
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -312,6 +313,22 @@ pf_status pf_sync_directory(const char *path)
     const pf_status status = failed ? fail_system(PF_ERROR_FAILED, path, "directory cannot be synced") : PF_OK;
     close(directory);
     return status;
+}
+
+pf_status pf_lock_directory(const char *path, int *lock)
+{
+    *lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0) return fail_system(PF_ERROR_FAILED, path, "directory cannot be opened");
+    if (flock(*lock, LOCK_EX | LOCK_NB) == 0) return PF_OK;
+    const bool is_taken = errno == EWOULDBLOCK;
+    pf_unlock_directory(*lock);
+    *lock = -1;
+    return is_taken ? pf_fail(PF_ERROR_USAGE, "%s is in use by another process; wait for its end, or stop it", path) : PF_OK;
+}
+
+void pf_unlock_directory(int lock)
+{
+    if (lock >= 0) close(lock);
 }
 
 // Empties the open directory and closes it. Symbolic links are removed, never followed.

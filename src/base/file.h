@@ -38,6 +38,10 @@ pf_status pf_file_sha256(const char *path, char sha256_hex[65], uint64_t *size_b
 
 pf_status pf_make_directory(const char *path);      // with parents; fine if it is there
 pf_status pf_sync_directory(const char *path);      // so that a rename survives a power cut
+// Keeps other processes that ask for the same lock out until *lock is closed with pf_unlock_directory, or the process
+// ends. Where the file system has no locks, *lock is -1 and nobody is kept out. Errors: PF_ERROR_USAGE when another has it.
+pf_status pf_lock_directory(const char *path, int *lock);
+void pf_unlock_directory(int lock); // -1 is fine
 // The directory `fresh` takes the place of `path`; a directory that is there is removed, after the exchange where
 // the system can exchange. Errors: PF_ERROR_FAILED.
 pf_status pf_replace_directory(const char *fresh, const char *path);

@@ -201,6 +201,20 @@ START_TEST(a_directory_takes_the_place_of_another)
 }
 END_TEST
 
+// Locks are of open files, so a second one of the same process is kept out just as another process is.
+START_TEST(a_locked_directory_keeps_others_out)
+{
+    int one = -1, two = -1;
+    ck_assert_int_eq(pf_lock_directory(temporary(""), &one), PF_OK);
+    ck_assert_int_eq(pf_lock_directory(temporary(""), &two), PF_ERROR_USAGE);
+    ck_assert_int_eq(two, -1);
+    pf_unlock_directory(one);
+    ck_assert_int_eq(pf_lock_directory(temporary(""), &two), PF_OK);
+    pf_unlock_directory(two);
+    ck_assert_int_eq(pf_lock_directory(temporary("none"), &one), PF_ERROR_FAILED);
+}
+END_TEST
+
 START_TEST(paths_are_joined_with_one_slash)
 {
     char *path = NULL;
@@ -242,6 +256,7 @@ Suite *suite(void)
     tcase_add_test(cases, what_is_no_file_is_refused_by_name);
     tcase_add_test(cases, directories_are_made_and_removed_whole);
     tcase_add_test(cases, a_directory_takes_the_place_of_another);
+    tcase_add_test(cases, a_locked_directory_keeps_others_out);
     tcase_add_test(cases, paths_are_joined_with_one_slash);
     tcase_add_loop_test(cases, no_memory_leaves_nothing_behind, 0, 2);
     suite_add_tcase(suite, cases);

@@ -192,6 +192,19 @@ class TrainFaults(DeviceTest):
                       "--set", "train.keep_checkpoints=1", "--set", "compute.matmul=tile")
         self.assertEqual(self.metrics("run")[:2], before[:2])
 
+    def test_two_processes_never_train_one_run(self):
+        long = [*self.command, "--set", "train.steps=100000", "--resume", "-o", "run"]
+        first = subprocess.Popen([PERFORMER, *long], cwd=self.folder, stderr=subprocess.DEVNULL)
+        self.addCleanup(first.wait)
+        self.addCleanup(first.kill)
+        began = time.time()
+        while time.time() - began < 60 and not os.path.exists(self.path("run/latest")):
+            time.sleep(0.01)
+        self.fails(2, "run is in use by another process", *long)
+        first.kill()
+        first.wait()
+        self.succeeds(*long, "--set", f"train.steps={self.last_step('run') + 2}")
+
     def test_a_time_limit_ends_with_5_and_resume_goes_on(self):
         code, _, said = self.run_program(*self.command, "-o", "run", "--set", "train.time_limit=0.000001")
         self.assertEqual(code, 5, said)
