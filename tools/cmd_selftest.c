@@ -23,20 +23,23 @@ static const pf_option table[] = {
 static pf_status run_all(const selftest_options *o, pf_device *device)
 {
     const int count = pf_selftest_count(o->quick);
-    int passed = 0;
+    int passed = 0, could_run = 0;
     printf("%s (%s)\n", pf_device_describe(device)->name, pf_device_describe(device)->platform);
     for (int i = 0; i < count; i++) {
         pf_selftest_result r;
         pf_selftest_run(device, o->quick, i, &r);
-        passed += r.passed;
+        passed += r.passed, could_run += !r.reason[0];
         printf("%-26s %s  error %.1e, allowed %.1e%s%s\n", r.family, r.passed ? "passed" : "FAILED", r.error,
                r.tolerance, r.reason[0] ? "  " : "", r.reason);
         fflush(stdout);
     }
     printf("%d passed, %d failed\n", passed, count - passed);
     if (passed == count) return PF_OK;
-    return pf_tool_fail(PF_ERROR_FAILED,
-                        "the device gives wrong answers; update its driver, or choose another with --device");
+    return pf_tool_fail(
+        PF_ERROR_FAILED,
+        could_run < count
+            ? "the device cannot run all kernels; see the reasons above"
+            : "the device gives wrong answers; update its driver, or choose another with --device");
 }
 
 static pf_status run(void *options)

@@ -1,5 +1,5 @@
-// Pictures as SVG, in one look for all commands: curves with deviations, and matrices as colours. Written to any stream,
-// so that a page can hold them too (open_memstream).
+// Pictures as SVG, in one look for all commands: curves with deviations, and matrices as colours. Written to
+// any stream, so that a page can hold them too (open_memstream).
 #ifndef TOOLS_PLOT_H
 #define TOOLS_PLOT_H
 
@@ -17,7 +17,7 @@ typedef struct pf_plot_curve {
 } pf_plot_curve;
 
 typedef struct pf_plot {
-    const char *title, *note; // the note is a line below the title, or NULL
+    const char *title, *note;      // the note is a line below the title, or NULL
     const char *x_label, *y_label; // with units
     bool log_x, log_y;             // positive numbers only; others are gaps
     double y_low, y_high;          // what is shown; both 0: all of it

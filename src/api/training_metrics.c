@@ -11,9 +11,9 @@
 
 enum { LINE_BYTES = 4096 };
 
-static pf_status fail_io(const char *path)
+static pf_status fail_io(const pf_training *t)
 {
-    return pf_fail(PF_ERROR_FAILED, "%s: %s", path, strerror(errno));
+    return pf_fail(PF_ERROR_FAILED, "%s/metrics.jsonl: cannot be written: %s", t->run, strerror(errno));
 }
 
 // Bytes of the lines that belong to steps up to that of `state`. Every line begins with {"step": N. An
@@ -41,10 +41,10 @@ pf_status pf_training_open_metrics(pf_training *t)
     FILE *file = fopen(path, "r+");
     if (!file && errno == ENOENT) file = fopen(path, "w+");
     if (!file) {
-        status = fail_io(path);
+        status = fail_io(t);
     } else {
         const long end = lines_until(file, &t->state);
-        if (ftruncate(fileno(file), end) != 0 || fseek(file, end, SEEK_SET) != 0) status = fail_io(path);
+        if (ftruncate(fileno(file), end) != 0 || fseek(file, end, SEEK_SET) != 0) status = fail_io(t);
     }
     if (status == PF_OK)
         t->metrics = file;
@@ -62,7 +62,7 @@ pf_status pf_training_log_step(pf_training *t, const pf_training_report *r)
                           "\"grad_norm\": %.17g, \"tokens_per_s\": %.6g, \"time\": %.6f}\n",
                           (long long)r->step, r->loss, (long long)r->tokens, r->learning_rate, r->grad_norm,
                           r->tokens_per_s, r->time_s);
-    return n > 0 && fflush(t->metrics) == 0 ? PF_OK : fail_io("metrics.jsonl");
+    return n > 0 && fflush(t->metrics) == 0 ? PF_OK : fail_io(t);
 }
 
 pf_status pf_training_log_evaluation(pf_training *t, const pf_training_report *r)
@@ -71,10 +71,10 @@ pf_status pf_training_log_evaluation(pf_training *t, const pf_training_report *r
                           "{\"step\": %lld, \"valid_loss\": %.17g, \"valid_perplexity\": %.17g, "
                           "\"valid_accuracy\": %.17g}\n",
                           (long long)r->step, r->valid_loss, r->valid_perplexity, r->valid_accuracy);
-    return n > 0 && fflush(t->metrics) == 0 ? PF_OK : fail_io("metrics.jsonl");
+    return n > 0 && fflush(t->metrics) == 0 ? PF_OK : fail_io(t);
 }
 
 pf_status pf_training_sync_metrics(pf_training *t)
 {
-    return fflush(t->metrics) == 0 && fsync(fileno(t->metrics)) == 0 ? PF_OK : fail_io("metrics.jsonl");
+    return fflush(t->metrics) == 0 && fsync(fileno(t->metrics)) == 0 ? PF_OK : fail_io(t);
 }
