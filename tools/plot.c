@@ -7,14 +7,14 @@
 #include "tools/plot_parts.h"
 
 enum {
-    WIDTH = 760,
+    FIELD = 480,
     HEIGHT = 440,
     LEFT = 80,
-    RIGHT = 200,
     TOP = 62,
     BOTTOM = 60,
     LABEL_GAP = 16,
-    MOST_TICKS = 16
+    MOST_TICKS = 16,
+    MOST_NAME = 320
 };
 
 // Told apart by people who see few colours, too (Okabe and Ito's set, without its yellow).
@@ -192,8 +192,16 @@ static void print_names(FILE *out, const pf_plot *plot, const axis *x, const axi
                                            .y = place[i].y + 4,
                                            .text = plot->curves[place[i].curve].name,
                                            .colour = colours[place[i].curve % COLOURS],
-                                           .fits = RIGHT - 14});
+                                           .fits = MOST_NAME});
     free(place);
+}
+
+static double names_width(const pf_plot *plot)
+{
+    double width = 0;
+    for (int i = 0; i < plot->n_curves; i++)
+        if (plot->curves[i].name) width = fmax(width, pf_plot_text_width(plot->curves[i].name, 0));
+    return fmin(width, MOST_NAME);
 }
 
 static void measure(const pf_plot *plot, axis *x, axis *y)
@@ -212,18 +220,18 @@ static void measure(const pf_plot *plot, axis *x, axis *y)
 
 void pf_plot_write(FILE *out, const pf_plot *plot)
 {
-    axis x = {.from = LEFT, .to = WIDTH - RIGHT, .is_log = plot->log_x, .is_empty = true};
+    axis x = {.from = LEFT, .to = LEFT + FIELD, .is_log = plot->log_x, .is_empty = true};
     axis y = {.from = HEIGHT - BOTTOM, .to = TOP, .is_log = plot->log_y, .is_empty = true};
     measure(plot, &x, &y);
     const bool is_empty = x.is_empty;
     widen(&x), widen(&y);
     if (plot->y_high > plot->y_low) y.low = plot->y_low, y.high = plot->y_high;
-    pf_plot_begin(out, WIDTH, HEIGHT, plot->title, plot->note);
+    pf_plot_begin(out, LEFT + FIELD + (int)names_width(plot) + 30, HEIGHT, plot->title, plot->note);
     print_axes(out, plot, &x, &y);
     for (int i = 0; i < plot->n_curves; i++) print_curve(out, &plot->curves[i], colours[i % COLOURS], &x, &y);
     print_names(out, plot, &x, &y);
     if (is_empty)
-        pf_plot_text(out, &(pf_plot_label){.x = (LEFT + WIDTH - RIGHT) / 2.0,
+        pf_plot_text(out, &(pf_plot_label){.x = LEFT + FIELD / 2.0,
                                            .y = HEIGHT / 2.0,
                                            .anchor = "middle",
                                            .text = "no numbers to show"});

@@ -49,6 +49,11 @@ static size_t characters(const char *text)
     return n;
 }
 
+double pf_plot_text_width(const char *text, double size)
+{
+    return 0.57 * (size > 0 ? size : 13) * (double)characters(text);
+}
+
 void pf_plot_text(FILE *out, const pf_plot_label *label)
 {
     const double size = label->size > 0 ? label->size : 13;
@@ -56,8 +61,7 @@ void pf_plot_text(FILE *out, const pf_plot_label *label)
             label->y, label->anchor ? label->anchor : "start", label->colour ? label->colour : PF_PLOT_INK,
             size);
     if (label->turned) fprintf(out, " transform=\"rotate(-90 %.1f %.1f)\"", label->x, label->y);
-    // Letters are about 0.55 of their size wide.
-    if (label->fits > 0 && 0.55 * size * (double)characters(label->text) > label->fits)
+    if (label->fits > 0 && pf_plot_text_width(label->text, size) > label->fits)
         fprintf(out, " textLength=\"%.1f\" lengthAdjust=\"spacingAndGlyphs\"", label->fits);
     fputs(">", out);
     print_escaped(out, label->text);

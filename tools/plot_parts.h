@@ -25,6 +25,8 @@ typedef struct pf_plot_frame {
 
 void pf_plot_begin(FILE *out, int width, int height, const char *title, const char *note);
 void pf_plot_end(FILE *out);
+// About how wide the text is, in pixels; size 0: 13.
+double pf_plot_text_width(const char *text, double size);
 void pf_plot_text(FILE *out, const pf_plot_label *label);
 void pf_plot_line(FILE *out, double x0, double y0, double x1, double y1, const char *colour);
 void pf_plot_axis_names(FILE *out, const pf_plot_frame *frame, const char *x_label, const char *y_label);
