@@ -1,5 +1,4 @@
 // performer train: trains a model, with a progress bar; can be killed and resumed.
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,6 +8,7 @@
 #include "tools/commands.h"
 #include "tools/device.h"
 #include "tools/report.h"
+#include "tools/stop.h"
 
 typedef struct train_options {
     pf_common common;
@@ -67,15 +67,6 @@ static const pf_option table[] = {
      .help = "print the memory plan and the effective configuration, and end"},
     {0},
 };
-
-// The first SIGINT or SIGTERM asks for a checkpoint and an end; a second one ends at once.
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
-{
-    stop = 1;
-    signal(number, SIG_DFL);
-}
 
 static void print_bytes(const char *what, uint64_t bytes)
 {
@@ -172,7 +163,7 @@ static pf_status dry_run(pf_device *device, const pf_training_options *options)
     return PF_OK;
 }
 
-static pf_status train(const train_options *o, pf_device *device)
+static pf_status train(const train_options *o, pf_device *device, const volatile sig_atomic_t *stop)
 {
     const pf_training_options options = {
         .run = o->run,
@@ -187,7 +178,7 @@ static pf_status train(const train_options *o, pf_device *device)
         .n_train_files = o->train.count,
         .valid_files = (const char *const *)o->valid.item,
         .n_valid_files = o->valid.count,
-        .stop = &stop,
+        .stop = stop,
     };
     if (o->dry_run) return dry_run(device, &options);
     pf_training *training = NULL;
@@ -206,11 +197,10 @@ static pf_status run(void *options)
 {
     const train_options *o = options;
     pf_device *device = NULL;
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    const volatile sig_atomic_t *stop = pf_tool_catch_stop();
     const pf_status status = pf_tool_device_open(&o->common, &device);
     if (status != PF_OK) return status;
-    return pf_tool_device_close(&o->common, device, train(o, device));
+    return pf_tool_device_close(&o->common, device, train(o, device, stop));
 }
 
 static void list_presets(FILE *out)

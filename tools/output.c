@@ -105,8 +105,7 @@ void pf_output_print(pf_output *output, const char *format, ...)
     va_end(arguments);
 }
 
-// Length of the UTF-8 character that begins at `byte`, 0 if none does.
-static size_t utf8_length(const unsigned char *byte, size_t left)
+size_t pf_tool_utf8_length(const unsigned char *byte, size_t left)
 {
     const size_t length = *byte < 0x80   ? 1
                           : *byte < 0xc2 ? 0
@@ -129,7 +128,7 @@ void pf_output_json_text(pf_output *output, const char *text, size_t length)
     pf_output_write(output, "\"", 1);
     for (size_t i = 0; i < length;) {
         const unsigned char *byte = (const unsigned char *)text + i;
-        const size_t bytes = utf8_length(byte, length - i);
+        const size_t bytes = pf_tool_utf8_length(byte, length - i);
         if (bytes == 0)
             pf_output_print(output, "\\ufffd");
         else if (*byte == '"' || *byte == '\\')

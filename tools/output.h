@@ -24,6 +24,8 @@ void pf_output_print(pf_output *output, const char *format, ...) PF_TOOL_PRINTF(
 void pf_output_json_text(pf_output *output, const char *text, size_t length);
 // Text for people and TSV: control characters as \xHH.
 void pf_output_plain_text(pf_output *output, const char *text, size_t length);
+// Length of the UTF-8 character that begins at `byte`, 0 if none does.
+size_t pf_tool_utf8_length(const unsigned char *byte, size_t left);
 bool pf_output_failed(const pf_output *output);
 
 // Finishes; the file stands at its path from here on. `output` is gone in any case. A pipe that its

@@ -138,34 +138,10 @@ static pf_status create_loaders(pf_training *t, const pf_model_limits *limits)
     return pf_evaluation_create(t->valid, &evaluation, &t->evaluation);
 }
 
-// Values to start from: the checkpoint's, the given model's, or fresh ones.
-static pf_status load_weights(pf_training *t)
-{
-    if (!t->checkpoint && !t->init) {
-        PF_TRY(pf_model_arrays_create(&t->config, &t->host));
-        return pf_init_parameters(&t->config, t->host->parameters, (uint64_t)t->config.train.seed,
-                                  t->host->trained, t->host->projections);
-    }
-    char *directory = NULL;
-    pf_status status = pf_model_resolve(t->checkpoint ? t->checkpoint : t->init, &directory, NULL);
-    if (status == PF_OK) status = pf_model_load(directory, &t->host);
-    pf_free(directory);
-    PF_TRY(status);
-    PF_CHECK(t->host->n_not_finite == 0, PF_ERROR_INPUT, "%s: tensor %s holds numbers that are not finite",
-             t->checkpoint ? t->checkpoint : t->init, t->host->not_finite->name);
-    const char *key = pf_config_difference(&t->host->config, &t->config, PF_CONFIG_MODEL_KEYS, true);
-    PF_CHECK(!key, PF_ERROR_USAGE,
-             "%s differs from the model to start from; only keys that leave its tensors as they "
-             "are can be set",
-             key);
-    t->host->config = t->config;
-    return PF_OK;
-}
-
 static pf_status load_tensors(pf_training *t)
 {
     void *memory = NULL;
-    PF_TRY(load_weights(t));
+    PF_TRY(pf_training_load_start(t));
     const size_t count = t->host->parameters->trained_size;
     PF_TRY(pf_alloc(&memory, count, sizeof(float), "moments"));
     t->m = memory;

@@ -42,6 +42,9 @@ struct pf_training {
 // to go on from. Fills config, checkpoint, resume.
 pf_status pf_training_configure(pf_training *t, const pf_training_options *options);
 
+// Values to start from into t->host: the checkpoint's, those of the given model, or fresh ones.
+pf_status pf_training_load_start(pf_training *t);
+
 pf_status pf_training_warn(pf_training *t, const char *text);
 
 // Seconds on a clock that only goes forward.

@@ -2,6 +2,7 @@
 #include "api/training.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,10 +68,13 @@ pf_status pf_training_log_step(pf_training *t, const pf_training_report *r)
 
 pf_status pf_training_log_evaluation(pf_training *t, const pf_training_report *r)
 {
+    // The perplexity of a loss above 709 is beyond all numbers, and JSON has no word for that.
+    char perplexity[32] = "null";
+    if (isfinite(r->valid_perplexity)) snprintf(perplexity, sizeof perplexity, "%.17g", r->valid_perplexity);
     const int n = fprintf(t->metrics,
-                          "{\"step\": %lld, \"valid_loss\": %.17g, \"valid_perplexity\": %.17g, "
+                          "{\"step\": %lld, \"valid_loss\": %.17g, \"valid_perplexity\": %s, "
                           "\"valid_accuracy\": %.17g}\n",
-                          (long long)r->step, r->valid_loss, r->valid_perplexity, r->valid_accuracy);
+                          (long long)r->step, r->valid_loss, perplexity, r->valid_accuracy);
     return n > 0 && fflush(t->metrics) == 0 ? PF_OK : fail_io(t);
 }
 

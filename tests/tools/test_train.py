@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+import tensors
 from program import GOLDEN, PERFORMER, DeviceTest, main
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 40,
@@ -134,6 +135,32 @@ class Train(DeviceTest):
         self.assertEqual(config["train"]["steps"], 7)
         self.assertEqual(config["hidden_size"], 32)
         self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+    def tensors(self, run, step):
+        return tensors.safetensors(self.path(f"{run}/checkpoints/step-{step:012d}/model.safetensors"))[0]
+
+    def test_a_model_goes_on_with_other_attention(self):
+        """Exact attention becomes FAVOR with fresh projections; between kernels the projections stay; sizes cannot change."""
+        exact = self.train("exact", "--set", "attention.type=softmax", "--set", "train.steps=2")
+        self.assertTrue(exact)
+        of_exact = self.tensors("exact", 2)
+        self.succeeds("train", "--init", "exact", "--config", "small.json", *self.data, "-o", "swapped", "--set", "attention.type=favor",
+                      "--set", "attention.kernel=softmax", "--set", "train.steps=2")
+        swapped = self.tensors("swapped", 0)
+        projections = set(swapped) - set(of_exact)
+        self.assertEqual(projections, {f"layers.{n}.attention.projection" for n in range(2)})
+        self.assertEqual({name: swapped[name] for name in of_exact}, of_exact)
+        self.succeeds("init", "--config", "small.json", "-o", "fresh")
+        fresh = tensors.safetensors(self.path("fresh/model.safetensors"))[0]
+        self.assertEqual({name: swapped[name] for name in projections}, {name: fresh[name] for name in projections})
+        self.assertNotEqual(self.tensors("swapped", 2), swapped)
+        init = ("train", "--init", "swapped", "--config", "small.json", *self.data, "-o")
+        self.succeeds(*init, "again", "--set", "attention.kernel=relu", "--set", "train.steps=1", "--seed", "7")
+        self.assertEqual(self.tensors("again", 0), self.tensors("swapped", 2))
+        self.succeeds(*init, "redrawn", "--set", "attention.num_features=4", "--set", "train.steps=1")
+        self.assertEqual(self.tensors("redrawn", 0)["layers.0.attention.projection"][0], [4, 16])
+        self.fails(2, "layers.0.attention.query.bias", *init, "biased", "--set", "attention_bias=true")
+        self.fails(2, "num_hidden_layers", *init, "short", "--set", "num_hidden_layers=1")
 
     def test_what_is_wrong_is_said_and_leaves_nothing(self):
         small = ("train", "--config", "small.json", "-o", "run")

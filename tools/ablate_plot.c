@@ -1,0 +1,145 @@
+// Plots of an ablation. See ablate_groups.h.
+#include <math.h>
+#include <stdlib.h>
+
+#include "tools/ablate_groups.h"
+
+enum { MOST_CURVES = 64 };
+
+static pf_status write_picture(const pf_ablation *a, const char *name, const pf_plot *plot)
+{
+    char *text = NULL;
+    size_t size = 0;
+    pf_output *out = NULL;
+    FILE *memory = open_memstream(&text, &size);
+    if (memory) pf_plot_write(memory, plot);
+    pf_status status = memory && fclose(memory) == 0 ? pf_ablation_open_file(a, name, &out)
+                                                     : pf_tool_fail(PF_ERROR_FAILED, "out of memory");
+    if (status == PF_OK) {
+        pf_output_write(out, text, size);
+        status = pf_output_commit(out);
+    }
+    free(text);
+    return status;
+}
+
+typedef struct drawing {
+    pf_plot_curve curve[MOST_CURVES + 1];
+    double *numbers; // x, y and deviation of each curve
+    int count;
+    double least, most; // of y, where curves end
+} drawing;
+
+static pf_status draw(const pf_arm_groups *all, const pf_ablation_plot *want, double unit, drawing *out)
+{
+    size_t points = 1;
+    drawing d = {.least = INFINITY, .most = -INFINITY};
+    for (int g = 0; g < all->count; g++) points += (size_t)all->group[g].n_points;
+    d.numbers = malloc(3 * points * sizeof *d.numbers);
+    if (!d.numbers) return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
+    double *x = d.numbers, *y = x + points, *deviation = y + points;
+    for (int g = want->first; g < all->count && d.count < MOST_CURVES; g++) {
+        const pf_arm_group *from = &all->group[g];
+        for (int i = 0; i < from->n_points; i++) {
+            x[i] = (want->by_time ? from->point[i].seconds.mean : from->point[i].tokens.mean) / unit;
+            y[i] = from->point[i].loss.mean;
+            deviation[i] = from->point[i].loss.deviation;
+            d.least = fmin(d.least, y[i]);
+        }
+        if (from->n_points) d.most = fmax(d.most, y[from->n_points > 1]);
+        d.curve[d.count++] = (pf_plot_curve){.name = from->first->label,
+                                             .x = x,
+                                             .y = y,
+                                             .count = from->n_points,
+                                             .deviation = from->n_seeds > 1 ? deviation : NULL};
+        x += from->n_points, y += from->n_points, deviation += from->n_points;
+    }
+    *out = d;
+    return PF_OK;
+}
+
+// Largest tokens or seconds of any curve.
+static double largest(const pf_arm_groups *all, int first, bool by_time)
+{
+    double most = 0;
+    for (int g = first; g < all->count; g++)
+        for (int i = 0; i < all->group[g].n_points; i++)
+            most = fmax(most,
+                        by_time ? all->group[g].point[i].seconds.mean : all->group[g].point[i].tokens.mean);
+    return most;
+}
+
+// A model that knows nothing has a loss of log 29; what is far above that is out of the picture.
+static double highest(const drawing *d)
+{
+    const double nothing = 1.05 * log(PF_VOCAB_SIZE);
+    return d->most > nothing && d->least < nothing ? nothing : d->most;
+}
+
+// What the picture does not show: seeds behind a mean, and arms without a number.
+static const char *make_note(const pf_arm_groups *all, char text[200])
+{
+    int used = 0;
+    if (all->count && all->group[0].n_seeds > 1)
+        used = snprintf(text, 200, "mean and deviation over %d seeds", all->group[0].n_seeds);
+    for (int g = 0, n = 0; g < all->count && used < 120; g++)
+        if (all->group[g].n_failed)
+            used += snprintf(text + used, 200 - (size_t)used, "%s%.60s",
+                             n++    ? ", "
+                             : used ? "; not finite: "
+                                    : "not finite: ",
+                             all->group[g].first->label);
+    return used ? text : NULL;
+}
+
+// The end of the first group's curve as a line across.
+static void add_level(const pf_arm_groups *all, double most, double level[2][2], drawing *d)
+{
+    const pf_arm_group *from = &all->group[0];
+    if (from->n_points == 0) return;
+    level[0][0] = 0, level[0][1] = most;
+    level[1][0] = level[1][1] = from->point[from->n_points - 1].loss.mean;
+    d->least = fmin(d->least, level[1][0]);
+    d->curve[d->count++] = (pf_plot_curve){
+        .name = from->first->label, .x = level[0], .y = level[1], .count = 2, .is_dashed = true};
+}
+
+// A curve begins where it comes into view.
+static void begin_below(pf_plot_curve *c, double high)
+{
+    for (; c->count > 1 && c->y[0] > high; c->count--) {
+        c->x++, c->y++;
+        if (c->deviation) c->deviation++;
+    }
+}
+
+pf_status pf_ablation_plot_losses(const pf_ablation *a, const pf_arm_groups *all,
+                                  const pf_ablation_plot *want)
+{
+    char note[200], label[64];
+    drawing d;
+    double level[2][2];
+    const double most = largest(all, want->first, want->by_time);
+    const pf_unit unit = want->by_time ? pf_unit_of_seconds(most) : pf_unit_of_tokens(most);
+    pf_status status = draw(all, want, unit.size, &d);
+    if (status != PF_OK) return status;
+    if (want->has_level) add_level(all, most / unit.size, level, &d);
+    snprintf(label, sizeof label, "%s, %s", want->by_time ? "time of training steps" : "trained on",
+             unit.name);
+    const double high = highest(&d), room = 0.06 * (high - d.least) + 1e-3;
+    const bool is_empty = !(high >= d.least);
+    for (int i = 0; i < d.count; i++) begin_below(&d.curve[i], high + room);
+    const pf_plot plot = {
+        .title = want->title,
+        .note = make_note(all, note),
+        .x_label = label,
+        .y_label = "validation loss, nats",
+        .y_low = is_empty ? 0 : d.least - room,
+        .y_high = is_empty ? 0 : high + room,
+        .curves = d.curve,
+        .n_curves = d.count,
+    };
+    status = write_picture(a, want->name, &plot);
+    free(d.numbers);
+    return status;
+}
