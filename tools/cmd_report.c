@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/commands.h"
 #include "tools/device.h"
@@ -203,6 +204,14 @@ static pf_status write_file(const char *path, const pf_report *r,
     return status;
 }
 
+static bool has_file(const char *directory, const char *name)
+{
+    char *path = NULL;
+    const bool is_there = asprintf(&path, "%s/%s", directory, name) >= 0 && access(path, F_OK) == 0;
+    free(path);
+    return is_there;
+}
+
 // What people call the run: the last part of its path.
 static char *name_of(const char *path)
 {
@@ -215,6 +224,7 @@ static char *name_of(const char *path)
 static pf_status make(const report_options *o, pf_report *r)
 {
     pf_evaluate_result result;
+    r->has_failed_step = has_file(o->common.operands[0], "failed-step.json");
     r->train_state = look_at(&o->common, &r->run->train, &r->train);
     r->valid_state = look_at(&o->common, &r->run->valid, &r->valid);
     pf_status status = pf_history_create(r->run, &r->history);

@@ -34,7 +34,9 @@ static const pf_option table[] = {
      .type = PF_OPTION_TEXT,
      .value = "MODEL",
      .at = AT(init),
-     .help = "start from this model's keys and weights"},
+     .help = "start from this model's keys and weights; --set may change keys that leave the trained tensors "
+             "as they "
+             "are, attention.* among them"},
     {.name = "train",
      .type = PF_OPTION_FILES,
      .value = "FASTA...",

@@ -24,8 +24,7 @@ static const char style[] =
     "td.bar{background-image:linear-gradient(#b9d7e4,#b9d7e4);background-repeat:no-repeat}"
     "figure{margin:1.2rem 0}figure svg,figure img{max-width:100%;height:auto}figcaption{color:#555}"
     ".tables{display:flex;flex-wrap:wrap;gap:0 3rem;align-items:flex-start}"
-    "pre{background:#f7f7f7;padding:.8rem;overflow:auto;font-size:.85rem}summary{cursor:pointer}"
-    "@media(prefers-color-scheme:dark){figure{background:#fff}}";
+    "pre{background:#f7f7f7;padding:.8rem;overflow:auto;font-size:.85rem}summary{cursor:pointer}";
 
 void pf_page_text(FILE *out, const char *text)
 {

@@ -86,6 +86,9 @@ void pf_report_facts(FILE *out, const pf_report *r)
     print_data(out, "Training data", r->train_state, &run->train, &r->train);
     print_data(out, "Validation data", r->valid_state, &run->valid, &r->valid);
     pf_page_fact(out, "Steps", "%d of %" PRId64, run->n_steps, run->config.train.steps);
+    if (r->has_failed_step)
+        pf_page_fact(out, "Not finite", "the loss or a gradient of step %d; failed-step.json holds its batch",
+                     run->n_steps + 1);
     pf_page_fact(out, "Tokens", "%" PRId64 ", padding not counted; %" PRId64 " a step at most", run->tokens,
                  run->config.train.batch_tokens);
     pf_page_fact(out, "Time", "%s, evaluations and checkpoints included", time);

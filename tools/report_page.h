@@ -16,6 +16,7 @@ typedef enum pf_data_state {
 typedef struct pf_report {
     const char *name; // of the run
     const pf_run *run;
+    bool has_failed_step; // the last step's numbers were not finite
     pf_history history;
     pf_data_state train_state, valid_state;
     pf_data_facts train, valid;       // where the state is PF_DATA_SAME

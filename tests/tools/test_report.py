@@ -98,6 +98,13 @@ class Report(DeviceTest):
             file.write("ss\n")
         self.fails(3, "metrics.jsonl: line 11", "report", "run", "-o", "x.html", "--no-eval")
 
+    def test_a_run_that_ended_without_a_number_says_so(self):
+        hot = ("--set", "train.learning_rate=1000", "--set", "train.clip_norm=0", "--set", "attention.kernel=requ")
+        code, _, said = self.run_program("train", "--config", "small.json", "--train", "train.fa", "--valid", self.valid, "-o", "hot", *hot)
+        self.assertEqual(code, 6, said)
+        self.succeeds("report", "hot", "-o", "hot.html", "--no-eval")
+        self.assertIn("failed-step.json holds its batch", " ".join(Page(self.read("hot.html")).texts))
+
     def test_what_is_wrong_is_said(self):
         self.fails(2, "--output FILE is missing", "report", "run")
         self.fails(3, "none", "report", "none", "-o", "x.html")
