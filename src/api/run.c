@@ -86,7 +86,8 @@ static pf_status read_history(const char *run, history *h)
     size_t room = 0;
     PF_TRY(pf_join_path(&path, run, "metrics.jsonl"));
     FILE *file = fopen(path, "r");
-    pf_status status = file ? PF_OK : pf_fail(PF_ERROR_INPUT, "%s: %s", path, strerror(errno));
+    pf_status status =
+        file ? PF_OK : pf_fail(PF_ERROR_INPUT, "%s: %s; not a run directory?", path, strerror(errno));
     for (int number = 1; status == PF_OK; number++) {
         const ssize_t length = getline(&text, &room, file);
         if (length <= 0 || text[length - 1] != '\n') break; // the end, or a line that is still being written
