@@ -5,6 +5,7 @@
 
 #include "tools/options.h"
 
+extern const pf_command pf_command_approx;
 extern const pf_command pf_command_attend;
 extern const pf_command pf_command_devices;
 extern const pf_command pf_command_selftest;

@@ -1,0 +1,139 @@
+// A model's weights under other attention: how far the residual stream and the logits come from those of
+// exact attention. See approx_parts.h.
+#include "base/memory.h"
+#include "infer/approx_parts.h"
+#include "model/projection.h"
+
+static size_t stream_numbers(const pf_approx_stream *s)
+{
+    return (size_t)s->batch->n_rows * (size_t)s->config.hidden_size;
+}
+
+static size_t logit_numbers(const pf_approx_stream *s)
+{
+    return (size_t)s->batch->n_rows * (size_t)s->config.vocab_size;
+}
+
+// The same weights; every head of every layer gets the attention that `type` says.
+static pf_status create_model(pf_approx_stream *s, pf_attention_type type)
+{
+    const pf_model_limits limits = {
+        .max_rows = s->batch->n_rows,
+        .max_sequences = s->batch->n_sequences,
+        .max_length = s->batch->longest,
+    };
+    struct pf_config config = s->config;
+    config.attention.n_types = 0;
+    config.attention.type[0] = (uint8_t)type;
+    config.attention.local_heads = 0;
+    config.attention.kernel = s->now.kernel;
+    config.attention.num_features = s->now.n_features;
+    config.attention.projection = PF_PROJECTION_ORTHOGONAL; // there is one; which is drawn below
+    config.attention.renormalize = true;
+    config.attention.oprf_s = s->oprf_s;
+    pf_model_free(s->model);
+    s->model = NULL;
+    PF_TRY(pf_model_create(s->device, &config, &limits, &s->model));
+    return pf_model_upload(s->model, s->trained, NULL);
+}
+
+// A pass that reads the stream after each layer and the logits: into `exact` without `errors` [layers + 1].
+static pf_status run_model(const pf_approx_stream *s, pf_approx_errors *errors)
+{
+    const pf_pass pass = {0};
+    const int n_layers = s->config.num_hidden_layers;
+    PF_TRY(pf_model_forward_begin(s->model, s->batch, &pass));
+    for (int place = 0; place <= n_layers; place++) {
+        const bool is_logits = place == n_layers;
+        float *expected = s->exact + (size_t)place * stream_numbers(s), *to = errors ? s->got : expected;
+        PF_TRY(is_logits ? pf_model_forward_end(s->model) : pf_model_forward_layer(s->model, place));
+        PF_TRY(is_logits ? pf_model_read_logits(s->model, to) : pf_model_read_stream(s->model, place, to));
+        if (errors)
+            pf_approx_add(&errors[place], to, expected, is_logits ? logit_numbers(s) : stream_numbers(s));
+    }
+    return PF_OK;
+}
+
+pf_status pf_approx_stream_create(pf_approx_stream *s, pf_model *model, const pf_batch *batch)
+{
+    const size_t layers = (size_t)pf_model_config(model)->num_hidden_layers;
+    void *memory = NULL;
+    s->device = pf_model_device(model);
+    s->batch = batch;
+    s->config = *pf_model_config(model);
+    const size_t stream = stream_numbers(s), logits = logit_numbers(s);
+    PF_TRY(pf_alloc(&memory, pf_model_params(model)->trained_size, sizeof(float), "parameters"));
+    s->trained = memory;
+    PF_TRY(pf_alloc(&memory, layers * stream + logits, sizeof(float), "residual stream"));
+    s->exact = memory;
+    PF_TRY(pf_alloc(&memory, stream > logits ? stream : logits, sizeof(float), "residual stream"));
+    s->got = memory;
+    PF_TRY(pf_model_download(model, s->trained, NULL));
+    PF_TRY(create_model(s, PF_ATTENTION_SOFTMAX));
+    return run_model(s, NULL);
+}
+
+void pf_approx_stream_free(pf_approx_stream *s)
+{
+    pf_model_free(s->model);
+    pf_free(s->trained);
+    pf_free(s->projections);
+    pf_free(s->exact);
+    pf_free(s->got);
+}
+
+// Kernels and projections come one after the other: a model serves all projections of a kernel.
+static pf_status prepare(pf_approx_stream *s, const pf_approx_estimator *estimator)
+{
+    const bool is_same =
+        s->projections && s->now.kernel == estimator->kernel && s->now.n_features == estimator->n_features;
+    s->now = *estimator;
+    if (is_same) return PF_OK;
+    void *memory = NULL;
+    PF_TRY(create_model(s, PF_ATTENTION_FAVOR));
+    pf_free(s->projections);
+    s->projections = NULL;
+    PF_TRY(pf_alloc(&memory, pf_model_params(s->model)->projections_size, sizeof(float), "projections"));
+    s->projections = memory;
+    return PF_OK;
+}
+
+static pf_status draw(pf_approx_stream *s, const pf_approx_options *options, uint64_t number)
+{
+    const pf_parameters *parameters = pf_model_params(s->model);
+    const int head_size = pf_config_head_size(&s->config);
+    void *scratch = NULL;
+    PF_TRY(pf_alloc(&scratch, pf_projection_scratch(head_size), sizeof(double), "projection"));
+    for (int layer = 0; layer < parameters->n_layers; layer++) {
+        const pf_projection_request request = {
+            .num_features = s->now.n_features,
+            .head_size = head_size,
+            .kind = s->now.projection,
+            .row_norm = options->row_norm,
+            .seed = options->seed,
+            .layer = (uint64_t)layer,
+            .draw = number,
+        };
+        pf_projection_draw(s->projections + parameters->layer[layer].projection, &request, scratch);
+    }
+    pf_free(scratch);
+    return pf_model_upload(s->model, NULL, s->projections);
+}
+
+pf_status pf_approx_stream_run(pf_approx_stream *s, const pf_approx_options *options,
+                               const pf_approx_estimator *estimator, pf_approx_row *rows)
+{
+    const int n_rows = s->config.num_hidden_layers + 1;
+    void *memory = NULL;
+    PF_TRY(prepare(s, estimator));
+    PF_TRY(pf_alloc(&memory, (size_t)n_rows, sizeof(pf_approx_errors), "errors"));
+    pf_approx_errors *errors = memory;
+    pf_status status = PF_OK;
+    for (int32_t n = 0; n < options->draws && status == PF_OK; n++) {
+        status = draw(s, options, (uint64_t)n);
+        if (status == PF_OK) status = run_model(s, errors);
+    }
+    for (int i = 0; i < n_rows && status == PF_OK; i++) pf_approx_fill(&rows[i], &errors[i]);
+    pf_free(memory);
+    return status;
+}
