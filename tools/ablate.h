@@ -64,6 +64,7 @@ void pf_ablation_free_arms(pf_ablation *ablation);
 
 // Looks which arms are done, and that what is there belongs to this ablation. Errors: PF_ERROR_USAGE.
 pf_status pf_ablation_look(pf_ablation *ablation);
+bool pf_ablation_is_done(const pf_ablation *ablation);
 // Says how long it will take, then runs the arms that are not done. A loss that is not finite is an arm's
 // result.
 pf_status pf_ablation_run(pf_ablation *ablation);

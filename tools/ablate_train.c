@@ -111,6 +111,13 @@ pf_status pf_ablation_look(pf_ablation *a)
     return status;
 }
 
+bool pf_ablation_is_done(const pf_ablation *a)
+{
+    for (int i = 0; i < a->n_arms; i++)
+        if (!a->arm[i].run) return false;
+    return true;
+}
+
 // --- one arm ------------------------------------------------------------------------------------
 
 static pf_status open_training(const pf_ablation *a, const pf_arm *arm, pf_training **out)
@@ -245,7 +252,6 @@ static void say_start(pf_ablation *a)
     char text[200];
     int done = 0;
     for (int i = 0; i < a->n_arms; i++) done += a->arm[i].run != NULL;
-    if (done == a->n_arms) return;
     a->speed = guess_speed(a);
     const double left = tokens_left(a, 0);
     snprintf(text, sizeof text, "%d arms, %d of them done; %.1f million tokens to train on:", a->n_arms, done,

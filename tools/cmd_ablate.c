@@ -62,13 +62,13 @@ static const pf_option table[] = {
      .value = "on,off",
      .fallback = "on,off",
      .at = AT(renormalize),
-     .help = "with and without the division by the sum of weights"},
+     .help = "for grid: with and without the division by the sum of weights"},
     {.name = "projections",
      .type = PF_OPTION_TEXT,
      .value = "P,P,...",
      .fallback = "orthogonal",
      .at = AT(projections),
-     .help = "orthogonal, iid, hadamard, givens, none"},
+     .help = "for grid: orthogonal, iid, hadamard, givens, none"},
     {.name = "steps",
      .type = PF_OPTION_INTEGER,
      .value = "N",
@@ -174,8 +174,10 @@ static pf_status compute(const ablate_options *o, pf_ablation *a)
     pf_status status = prepare_directory(o);
     if (status == PF_OK) status = pf_ablation_read_data(a, (uint64_t)o->valid_residues);
     if (status == PF_OK) status = pf_ablation_look(a);
-    if (status == PF_OK) status = pf_tool_device_open(&o->common, &a->device);
-    if (status == PF_OK) status = pf_tool_device_close(&o->common, a->device, pf_ablation_run(a));
+    if (status == PF_OK && !pf_ablation_is_done(a)) {
+        status = pf_tool_device_open(&o->common, &a->device);
+        if (status == PF_OK) status = pf_tool_device_close(&o->common, a->device, pf_ablation_run(a));
+    }
     if (status == PF_OK) status = is_swap(o) ? pf_ablation_write_swap(a) : pf_ablation_write_grid(a);
     if (status == PF_OK) pf_say(&o->common, "tables and plots are in %s", o->directory);
     free(a->sample);
