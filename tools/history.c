@@ -31,7 +31,7 @@ pf_unit pf_unit_of_seconds(double most)
 // Means over groups of equal numbers of steps, the last may be smaller.
 static void fill_steps(const pf_run *run, pf_history *h, int group)
 {
-    double tokens = 0, smooth = run->n_steps ? run->step[0].loss : 0;
+    double tokens = 0;
     for (int first = 0, i = 0; first < run->n_steps; first += group, i++) {
         const int end = first + group < run->n_steps ? first + group : run->n_steps;
         double loss = 0, speed = 0;
@@ -39,13 +39,24 @@ static void fill_steps(const pf_run *run, pf_history *h, int group)
             tokens += (double)run->step[s].tokens;
             loss += run->step[s].loss;
             speed += run->step[s].tokens_per_s;
-            smooth += (run->step[s].loss - smooth) * 0.05;
         }
         h->tokens[i] = tokens / h->token_unit.size;
         h->seconds[i] = run->step[end - 1].time_s / h->second_unit.size;
         h->loss[i] = loss / (end - first);
         h->speed[i] = speed / (end - first);
-        h->smooth[i] = smooth;
+    }
+}
+
+// Means over neighbours, as many on both sides: a curve that falls steeply at first is followed without a
+// lag. Towards the end, where it is flat, those on the left alone count.
+static void smooth_losses(pf_history *h)
+{
+    const int width = h->n_steps / 40;
+    for (int i = 0; i < h->n_steps; i++) {
+        const int reach = i < width ? i : width, end = i + reach < h->n_steps ? i + reach : h->n_steps - 1;
+        double sum = 0;
+        for (int j = i - reach; j <= end; j++) sum += h->loss[j];
+        h->smooth[i] = sum / (end - i + reach + 1);
     }
 }
 
@@ -77,6 +88,7 @@ pf_status pf_history_create(const pf_run *run, pf_history *out)
     for (size_t i = 0; i < 5; i++) *of_steps[i] = h.memory + i * n;
     for (size_t i = 0; i < 4; i++) *of_evaluations[i] = h.memory + 5 * n + i * m;
     fill_steps(run, &h, group);
+    smooth_losses(&h);
     fill_evaluations(run, &h);
     *out = h;
     return PF_OK;

@@ -19,7 +19,7 @@ typedef struct pf_history {
     int n_steps; // points, each the mean of as many steps as it takes
     double *tokens, *seconds, *loss,
         *speed;     // of all tokens and seconds up to there, in units; speed: tokens/s
-    double *smooth; // loss, of recent steps most
+    double *smooth; // loss, means over neighbours
     int n_evaluations;
     double *valid_tokens, *valid_seconds, *valid_loss, *valid_perplexity;
     pf_unit token_unit, second_unit;

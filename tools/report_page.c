@@ -147,8 +147,7 @@ static const char *baseline_note(const pf_report *r)
     return shown && !r->is_own_valid
                ? "the n-grams' lines are of the sequences measured below, not of the validation data"
            : r->run->config.objective == PF_OBJECTIVE_MLM
-               ? "training sees some of the letters that it has to say, so its numbers are lower than its "
-                 "knowledge"
+               ? "training is lower: some of the letters to say are left in their places"
                : NULL;
 }
 
