@@ -17,14 +17,15 @@
 #define A 29
 #endif
 
-// place is read for the positions. groups: ceil(rows / rows_each)
+// place is read for the positions; the table begins with `first_position`. groups: ceil(rows / rows_each)
 KERNEL void embedding_forward(OUT x, IN token_table, IN position_table, __global const int *restrict token,
-                              const int has_positions, const int rows, const int rows_each, DROPOUT_PARAMETERS)
+                              const int has_positions,
+                              const int first_position, const int rows, const int rows_each, DROPOUT_PARAMETERS)
 {
     const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
     for (int n = first; n < last; n++) {
         IN token_row = token_table + (size_t)token[n] * D;
-        IN position_row = position_table + (has_positions ? (size_t)place[n].x * D : 0);
+        IN position_row = position_table + (has_positions ? (size_t)(place[n].x - (uint)first_position) * D : 0);
         for (int i = LID * STEP; i < D; i += WG * STEP) {
             vec v[DROP], p[DROP];
             load_step(v, token_row + i, LEFT_STEP(D, i));

@@ -4,7 +4,8 @@
 //
 // A group walks one head of one sequence in chunks of T tokens and carries the state, the sums over all keys before
 // the chunk. Keys of the past enter through it, keys of the chunk through a T x T product cut at the diagonal: no
-// number of a later token is multiplied by anything but 0 on its way to an earlier output.
+// number of a later token is multiplied by anything but 0 on its way to an earlier output. Chunks never reach over a
+// multiple of T: a sequence that is cut there, the state carried over, gives the same bits as the whole.
 //
 // Constants: lib/features.clh. Exponential features: lib/exponents.clh.
 #include "lib/causal.clh"
@@ -85,7 +86,7 @@ KERNEL void favor_causal(ROWS_OF(OUT, O, o), OUT R, OUT state, const int state_o
     for (int t0 = 0, n; t0 < sequence.y; t0 += n) {
         const int empty = t0 == 0 && !resume;
         const size_t row = sequence.x + t0;
-        n = min(T, sequence.y - t0);
+        n = min(T - t0 % T, sequence.y - t0);
         load_transposed(q, AT(Q, q), q_stride, n);
         load_transposed(k, AT(K, k), k_stride, n);
         load_tile(v, AT(V, v), v_stride, n);

@@ -12,13 +12,13 @@
 #define HALF (E / 2)
 #define VECTORS ((HALF + VEC - 1) / VEC)
 
-// table[position][2][E/2] = cosines, sines; sign -1 turns back. groups: ceil(rows / rows_each)
-KERNEL void rotary(__global float *x, IN table, __global const uint4 *restrict place, const int stride,
-                   const int offset, const int heads, const float sign, const int rows, const int rows_each)
+// table[position - first_position][2][E/2] = cosines, sines; sign -1 turns back. groups: ceil(rows / rows_each)
+KERNEL void rotary(__global float *x, IN table, const int first_position,
+                   __global const uint4 *restrict place, const int stride, const int offset, const int heads, const float sign, const int rows, const int rows_each)
 {
     const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
     for (int n = first; n < last; n++) {
-        IN angle = table + (size_t)place[n].x * E;
+        IN angle = table + (size_t)(place[n].x - (uint)first_position) * E;
         for (uint k = LID; k < (uint)heads * VECTORS; k += WG) {
             const int i = k % VECTORS * VEC;
             __global float *low = x + offset + (size_t)n * stride + k / VECTORS * E + i, *high = low + HALF;

@@ -18,10 +18,12 @@ typedef struct pf_model pf_model;
 typedef struct pf_model_options {
     const char *const *settings; // "compute.KEY=VALUE", put on top of the model's own in order
     int n_settings;
-    int64_t batch_tokens; // most tokens computed at once, but always one whole sequence; 0: what a quarter of
+    int64_t batch_tokens; // most tokens computed at once; a sequence that has more goes through a causal
+                          // model in chunks, and whole through one that sees both sides; 0: what a quarter of
                           // the device's memory takes, at most 16,384
     int32_t max_sequences; // of a batch; 0: in proportion to its tokens
-    int32_t max_length;    // tokens of one sequence, with carry of all passes together; 0: Lmax
+    int32_t max_length;    // tokens of one sequence, with carry of all passes together; 0: Lmax, grown to
+                           // with exact attention, which carries something of every token
     const int32_t *layers; // whose outputs are wanted: 0 the embedding sum, n after n layers, the last
     int n_layers;          //     one (also called -1, the one before -2, …) after the final norm
     bool probe;            // looks at attention itself (attention maps)

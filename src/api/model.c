@@ -71,6 +71,18 @@ done:
     return status;
 }
 
+// Tokens of one sequence. What is carried of exact layers grows with them: there a pass's length is a
+// beginning, who needs more gives the model more room.
+static int32_t choose_length(const pf_model_options *o, const struct pf_config *config)
+{
+    enum { LEAST = 1024 };
+    const int32_t most = config->max_position_embeddings;
+    if (o->max_length > 0) return o->max_length;
+    for (int layer = 0; o->carry && layer < config->num_hidden_layers; layer++)
+        if (pf_config_layer_type(config, layer) == PF_ATTENTION_SOFTMAX) return most < LEAST ? most : LEAST;
+    return most;
+}
+
 static pf_status choose_limits(pf_device *device, const pf_model_options *o, const pf_model_arrays *arrays,
                                pf_model_limits *limits)
 {
@@ -80,7 +92,7 @@ static pf_status choose_limits(pf_device *device, const pf_model_options *o, con
     PF_CHECK(o->max_length >= 0 && o->max_length <= most, PF_ERROR_USAGE,
              "sequences of %d tokens, the model takes %d", o->max_length, most);
     *limits = (pf_model_limits){
-        .max_length = o->max_length ? o->max_length : most,
+        .max_length = choose_length(o, &arrays->config),
         .row_losses = o->row_losses,
         .probe = o->probe,
         .carry = o->carry,

@@ -159,6 +159,7 @@ pf_status pf_selftest_rotary(pf_selftest *t)
     PF_TRY_OR(done, pf_rotary_create(t->device, HEAD, ROWS, &op));
     PF_TRY_OR(done, pf_selftest_input(t, 1, ROWS * WIDTH, &x));
     PF_TRY_OR(done, places_of(t, &place));
+    PF_TRY_OR(done, pf_rotary_reach(op, 0, ROWS));
     PF_TRY_OR(done, pf_rotary_run(op, &(pf_rotary_call){{x, WIDTH, 0}, place, ROWS, HEADS, false}));
     status = pf_selftest_take(t, x, ROWS * WIDTH);
 done:

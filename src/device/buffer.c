@@ -149,3 +149,29 @@ pf_status pf_buffer_copy(pf_buffer *to, size_t to_bytes, const pf_buffer *from, 
     note_command(to, "(copy)", 2 * (double)bytes, event);
     return PF_OK;
 }
+
+static pf_status check_rows(pf_buffer_rows at, size_t width_bytes, size_t rows)
+{
+    PF_CHECK(width_bytes <= at.stride_bytes, PF_ERROR_USAGE, "%s: rows of %zu bytes, %zu apart", at.buffer->name,
+             width_bytes, at.stride_bytes);
+    return check_range(at.buffer, at.first_bytes, (rows - 1) * at.stride_bytes + width_bytes);
+}
+
+pf_status pf_buffer_copy_rows(pf_buffer_rows to, pf_buffer_rows from, size_t width_bytes, size_t rows)
+{
+    if (width_bytes == 0 || rows == 0) return PF_OK;
+    PF_TRY(check_rows(to, width_bytes, rows));
+    PF_TRY(check_rows(from, width_bytes, rows));
+    const pf_buffer *target = to.buffer;
+    const size_t to_origin[] = {to.first_bytes % to.stride_bytes, to.first_bytes / to.stride_bytes, 0};
+    const size_t from_origin[] = {from.first_bytes % from.stride_bytes, from.first_bytes / from.stride_bytes, 0};
+    const size_t region[] = {width_bytes, rows, 1};
+    cl_event event = NULL;
+    const cl_int code = clEnqueueCopyBufferRect(target->device->queue, from.buffer->memory, target->memory, from_origin,
+                                                to_origin, region, from.stride_bytes, 0, to.stride_bytes, 0, 0, NULL,
+                                                wanted_event(target, &event));
+    if (code != CL_SUCCESS)
+        return pf_context(pf_fail_opencl(target->device, "clEnqueueCopyBufferRect", code), "%s", target->name);
+    note_command(target, "(copy)", 2 * (double)width_bytes * (double)rows, event);
+    return PF_OK;
+}

@@ -44,6 +44,15 @@ pf_status pf_buffer_zero(pf_buffer *buffer, size_t offset_bytes, size_t bytes);
 // Copies on the device. Enqueued.
 pf_status pf_buffer_copy(pf_buffer *to, size_t to_bytes, const pf_buffer *from, size_t from_bytes, size_t bytes);
 
+// Rows of a buffer, the first at `first_bytes`, `stride_bytes` apart.
+typedef struct pf_buffer_rows {
+    const pf_buffer *buffer;
+    size_t first_bytes, stride_bytes;
+} pf_buffer_rows;
+
+// Copies `width_bytes` of each of `rows` rows on the device, as one command. Enqueued.
+pf_status pf_buffer_copy_rows(pf_buffer_rows to, pf_buffer_rows from, size_t width_bytes, size_t rows);
+
 // ---- kernels ----
 
 // A constant of a program. Names are ours and values are integers: nothing that came from outside

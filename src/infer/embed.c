@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "infer/embed_output.h"
+#include "infer/model_digest.h"
 #include "infer/pieces.h"
 
 struct pf_embed {
@@ -61,31 +62,19 @@ static size_t cells(const pf_embed *e) // layers x D
 // What decides the numbers: model, weights, options. Two runs of one key may share a work file.
 static pf_status make_key(const pf_embed *e, pf_digest *out)
 {
-    const pf_parameters *p = pf_model_params(e->model);
     const pf_model_limits *limits = pf_model_get_limits(e->model);
     const pf_stream_options *s = &e->options.stream;
+    pf_digest model;
     pf_text text = {0};
-    char *config = NULL;
-    void *trained = NULL, *projections = NULL;
     pf_status status;
-    PF_TRY_OR(done, pf_alloc(&trained, p->trained_size, sizeof(float), "parameters"));
-    PF_TRY_OR(done, pf_alloc(&projections, p->projections_size, sizeof(float), "projections"));
-    PF_TRY_OR(done, pf_model_download(e->model, trained, projections));
-    const pf_digest a = pf_digest_of(trained, p->trained_size * sizeof(float));
-    const pf_digest b = pf_digest_of(projections, p->projections_size * sizeof(float));
-    PF_TRY_OR(done, pf_config_write(pf_model_config(e->model), PF_CONFIG_MODEL_KEYS, &config));
-    PF_TRY_OR(done, pf_text_add_bytes(&text, &a, sizeof a));
-    PF_TRY_OR(done, pf_text_add_bytes(&text, &b, sizeof b));
-    PF_TRY_OR(done,
-              pf_text_add(&text, "%s pool %d long %d shard %lld/%lld layers", config, (int)e->options.pool,
-                          (int)s->long_sequences, (long long)s->shard, (long long)s->n_shards));
+    PF_TRY(pf_model_digest(e->model, &model));
+    PF_TRY_OR(done, pf_text_add_bytes(&text, &model, sizeof model));
+    PF_TRY_OR(done, pf_text_add(&text, " pool %d long %d shard %lld/%lld layers", (int)e->options.pool,
+                                (int)s->long_sequences, (long long)s->shard, (long long)s->n_shards));
     for (int i = 0; i < limits->n_captured; i++)
         PF_TRY_OR(done, pf_text_add(&text, " %d", limits->captured[i]));
     *out = pf_digest_of(text.data, text.length);
 done:
-    pf_release(config);
-    pf_free(trained);
-    pf_free(projections);
     pf_text_free(&text);
     return status;
 }
@@ -249,7 +238,6 @@ static pf_status finish(pf_embed *e)
 
 pf_status pf_embed_step(pf_embed *e, pf_progress *progress)
 {
-    const pf_pass pass = {0};
     pf_piece_batch b;
     if (e->is_done) return PF_END;
     if (e->options.stop && *e->options.stop) {
@@ -263,7 +251,7 @@ pf_status pf_embed_step(pf_embed *e, pf_progress *progress)
     const size_t n_rows = (size_t)b.batch->n_rows, D = (size_t)e->shape.width;
     PF_TRY(
         pf_grow((void **)&e->rows, &e->rows_capacity, n_rows * cells(e), sizeof *e->rows, "rows of a batch"));
-    PF_TRY(pf_model_forward(e->model, b.batch, &pass));
+    PF_TRY(pf_model_forward(e->model, b.batch, &b.pass));
     for (int l = 0; l < e->shape.n_layers; l++)
         PF_TRY(pf_model_read_layer(e->model, l, e->rows + (size_t)l * n_rows * D));
     for (int32_t i = 0; i < b.n_pieces; i++) PF_TRY(take_piece(e, &b.piece[i], n_rows));

@@ -1,7 +1,8 @@
 // Generation: sequences side by side, one token each a pass. See performer/generate.h.
 //
-// All sequences of a group stand at the same position, as they begin with the same prompt. One that has ended
-// keeps its slot in the carried states and is fed end tokens; slots behind the last living one are left out.
+// The prompt is read once, as the first sequence; the others of a group take over its state. So all sequences
+// of a group stand at the same position. One that has ended keeps its slot in the carried states and is fed
+// end tokens; slots behind the last living one are left out.
 #include "performer/generate.h"
 
 #include <math.h>
@@ -10,26 +11,29 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "data/alphabet.h"
+#include "infer/prompt.h"
 #include "infer/sample.h"
 #include "model/performer.h"
+#include "model/state.h"
+#include "ops/sequences.h"
 
-enum {
-    PROMPT_TOKENS = 32, // of the prompt in a pass: fixed, since how a sequence is cut shows in its last bits
-    MOST_TOGETHER = 64, // sequences
-};
+enum { MOST_TOGETHER = 64 }; // sequences
 
 struct pf_generator {
     pf_model *model;
     pf_generate_options options;
-    uint8_t *prompt; // tokens
-    int32_t prompt_length;
-    int32_t room;         // sequences of a group
-    int32_t group, taken; // sequences of this group, and how many were handed out
-    uint64_t begun;       // sequences of this and earlier groups
-    uint64_t tokens;      // drawn
-    char *letters;        // [room][max_length+1]
-    int32_t *length;      // [room] residues so far
-    bool *is_done;        // [room]
+    pf_prompt *prompt;
+    int32_t prompt_length;     // residues
+    bool was_read;             // the prompt
+    float *state;              // of all of the prompt, when further groups need it
+    float next[PF_VOCAB_SIZE]; // logits behind the prompt
+    int32_t room;              // sequences of a group
+    int32_t group, taken;      // sequences of this group, and how many were handed out
+    uint64_t begun;            // sequences of this and earlier groups
+    uint64_t tokens;           // drawn
+    char *letters;             // [room][max_length+1]
+    int32_t *length;           // [room] residues so far
+    bool *is_done;             // [room]
     int32_t *start, *token, *target;
     uint64_t *number;
     float *logits;
@@ -46,7 +50,7 @@ void pf_generate_model_options(pf_model_options *options)
     *options = (pf_model_options){
         .settings = settings,
         .n_settings = 1,
-        .batch_tokens = PROMPT_TOKENS,
+        .batch_tokens = PF_CHUNK_ROWS,
         .max_sequences = 1,
         .carry = true,
     };
@@ -65,43 +69,46 @@ static pf_status check_options(const pf_generate_options *o, int32_t most)
     return PF_OK;
 }
 
-// Small letters are taken as large ones, as in FASTA files.
 static pf_status read_prompt(pf_generator *g)
 {
-    const char *prompt = g->options.prompt ? g->options.prompt : "";
-    const size_t length = strlen(prompt);
-    PF_CHECK(length <= (size_t)g->options.max_length, PF_ERROR_USAGE,
-             "a prompt of %zu residues, max-length is %d with the prompt", length, g->options.max_length);
-    void *memory = NULL;
-    PF_TRY(pf_alloc(&memory, length, 1, "prompt"));
-    g->prompt = memory;
-    g->prompt_length = (int32_t)length;
-    for (size_t i = 0; i < length; i++) {
-        const char letter = prompt[i] >= 'a' && prompt[i] <= 'z' ? (char)(prompt[i] - 'a' + 'A') : prompt[i];
-        g->prompt[i] = pf_alphabet_token(letter);
-        if (g->prompt[i] < PF_RESIDUES) continue;
-        const char bad[2] = {prompt[i], '\0'};
-        return pf_fail(PF_ERROR_USAGE, "prompt: '%s' at position %zu is no residue",
-                       (unsigned char)bad[0] < 0x7f ? bad : "?", i + 1);
-    }
+    PF_TRY(pf_prompt_create(g->model, g->options.state, g->options.prompt, &g->prompt));
+    g->prompt_length = g->prompt->count - 1;
+    PF_CHECK(g->prompt_length <= g->options.max_length, PF_ERROR_USAGE,
+             "a prompt of %d residues%s, max-length is %d with the prompt", g->prompt_length,
+             g->options.state ? ", those of the saved state among them" : "", g->options.max_length);
     return PF_OK;
+}
+
+// Bytes that a sequence of `length` tokens carries: only exact layers keep something of every token.
+static uint64_t carried_bytes(const pf_generator *g, int32_t length)
+{
+    const pf_plan *plan = pf_model_plan(g->model);
+    const pf_model_limits *limits = pf_model_get_limits(g->model);
+    const uint64_t whole = (uint64_t)plan->n_exact * plan->cache / (uint64_t)limits->max_length;
+    const uint64_t rest = pf_plan_carry_bytes(plan) - (uint64_t)plan->n_exact * plan->cache;
+    return (rest + whole * (uint64_t)length) / (uint64_t)pf_carry_sequences(limits);
 }
 
 // As many sequences as there are to make and a quarter of the device's memory holds the states of.
 static pf_status make_room(pf_generator *g)
 {
     pf_model_limits limits = *pf_model_get_limits(g->model);
-    const pf_plan *plan = pf_model_plan(g->model);
     const uint64_t quarter = pf_device_describe(pf_model_device(g->model))->global_bytes / 4;
-    const uint64_t each =
-        (uint64_t)plan->n_layers * (plan->state + plan->cache) / (uint64_t)limits.max_sequences;
+    const int32_t chunk = pf_prompt_chunk(g->prompt), length = g->options.max_length + 2; // begin and end
+    const uint64_t each = carried_bytes(g, length);
     uint64_t room = g->options.count < MOST_TOGETHER ? g->options.count : MOST_TOGETHER;
     if (each > 0 && room > quarter / each) room = quarter / each;
+    if (limits.max_length < length) limits.max_length = length;
     if (room > (uint64_t)(INT32_MAX / limits.max_length)) room = (uint64_t)(INT32_MAX / limits.max_length);
     g->room = room < 1 ? 1 : (int32_t)room;
-    if (g->room <= limits.max_sequences && g->room * PROMPT_TOKENS <= limits.max_rows) return PF_OK;
+    const int32_t rows = g->room > chunk ? g->room : chunk;
+    if (g->room <= pf_carry_sequences(&limits) && rows <= limits.max_rows &&
+        chunk <= pf_carry_tokens(&limits) && limits.max_length == pf_model_get_limits(g->model)->max_length)
+        return PF_OK;
     limits.max_sequences = g->room;
-    limits.max_rows = g->room * PROMPT_TOKENS;
+    limits.max_rows = rows;
+    limits.carry_sequences = g->room;
+    limits.carry_tokens = chunk;
     return pf_model_resize(g->model, &limits);
 }
 
@@ -112,7 +119,7 @@ static pf_status take(void **out, size_t count, size_t item_bytes)
 
 static pf_status create_arrays(pf_generator *g)
 {
-    const size_t room = (size_t)g->room, rows = room * PROMPT_TOKENS;
+    const size_t room = (size_t)g->room;
     void *memory = NULL;
     PF_TRY(take(&memory, room * ((size_t)g->options.max_length + 1), 1));
     g->letters = memory;
@@ -122,21 +129,21 @@ static pf_status create_arrays(pf_generator *g)
     g->is_done = memory;
     PF_TRY(take(&memory, room + 1, sizeof *g->start));
     g->start = memory;
-    PF_TRY(take(&memory, rows, sizeof *g->token));
+    PF_TRY(take(&memory, room, sizeof *g->token));
     g->token = memory;
-    PF_TRY(take(&memory, rows, sizeof *g->target));
+    PF_TRY(take(&memory, room, sizeof *g->target));
     g->target = memory;
-    for (size_t n = 0; n < rows; n++) g->target[n] = PF_NO_TARGET;
+    for (size_t n = 0; n < room; n++) g->target[n] = PF_NO_TARGET;
     PF_TRY(take(&memory, room, sizeof *g->number));
     g->number = memory;
-    PF_TRY(take(&memory, rows * PF_VOCAB_SIZE, sizeof *g->logits));
+    PF_TRY(take(&memory, room * PF_VOCAB_SIZE, sizeof *g->logits));
     g->logits = memory;
     return PF_OK;
 }
 
 static pf_status prepare(pf_generator *g)
 {
-    const int32_t most = pf_model_get_limits(g->model)->max_length - 2;
+    const int32_t most = pf_model_config(g->model)->max_position_embeddings - 2;
     PF_CHECK(pf_model_get_limits(g->model)->carry, PF_ERROR_USAGE,
              "the model was opened without carry; see pf_generate_model_options");
     PF_TRY(check_options(&g->options, most));
@@ -155,7 +162,7 @@ pf_status pf_generator_create(pf_model *model, const pf_generate_options *option
     g->model = model;
     g->options = *options;
     const pf_status status = prepare(g);
-    g->options.prompt = NULL; // the caller's; read by now
+    g->options.prompt = g->options.state = NULL; // the caller's; read by now
     if (status == PF_OK)
         *out = g;
     else
@@ -166,8 +173,9 @@ pf_status pf_generator_create(pf_model *model, const pf_generate_options *option
 void pf_generator_free(pf_generator *g)
 {
     if (!g) return;
-    void *all[] = {g->prompt, g->letters, g->length, g->is_done, g->start,
-                   g->token,  g->target,  g->number, g->logits};
+    pf_prompt_free(g->prompt);
+    void *all[] = {g->state, g->letters, g->length, g->is_done, g->start,
+                   g->token, g->target,  g->number, g->logits};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) pf_free(all[i]);
     pf_free(g);
 }
@@ -177,14 +185,14 @@ static char *letters_of(const pf_generator *g, int32_t b)
     return g->letters + (size_t)b * ((size_t)g->options.max_length + 1);
 }
 
-// A pass over `each` tokens of the first n sequences; their first token stands at `position`.
-static pf_status forward(pf_generator *g, int32_t n, int32_t each, int32_t position)
+// A pass over a token of each of the first n sequences, at `position`.
+static pf_status forward(pf_generator *g, int32_t n, int32_t position)
 {
-    for (int32_t b = 0; b <= n; b++) g->start[b] = b * each;
+    for (int32_t b = 0; b <= n; b++) g->start[b] = b;
     const pf_batch batch = {
         .n_sequences = n,
-        .n_rows = n * each,
-        .longest = each,
+        .n_rows = n,
+        .longest = 1,
         .start = g->start,
         .token = g->token,
         .target = g->target,
@@ -195,23 +203,40 @@ static pf_status forward(pf_generator *g, int32_t n, int32_t each, int32_t posit
     return pf_model_read_logits(g->model, g->logits);
 }
 
-static int32_t prompt_token(const pf_generator *g, int32_t at)
+// The state behind the prompt, for groups after the first.
+static pf_status keep_state(pf_generator *g)
 {
-    return at == 0 ? PF_TOKEN_BEGIN : g->prompt[at - 1];
+    pf_state_layout layout;
+    void *state = NULL;
+    PF_TRY(pf_state_layout_create(g->model, g->prompt->count, &layout));
+    const pf_status status = take(&state, layout.count, sizeof *g->state);
+    pf_state_layout_free(&layout);
+    PF_TRY(status);
+    g->state = state;
+    return pf_model_read_state(g->model, 0, g->prompt->count, g->state);
 }
 
-// Begin and the prompt through all sequences; *rows is how many rows each has in the logits now.
-static pf_status run_prompt(pf_generator *g, int32_t *rows)
+// Lets the first n sequences have read the prompt.
+static pf_status begin_with_prompt(pf_generator *g, int32_t n)
 {
-    const int32_t count = g->prompt_length + 1;
-    for (int32_t at = 0; at < count; at += PROMPT_TOKENS) {
-        const int32_t now = count - at < PROMPT_TOKENS ? count - at : PROMPT_TOKENS;
-        for (int32_t b = 0; b < g->group; b++)
-            for (int32_t t = 0; t < now; t++) g->token[b * now + t] = prompt_token(g, at + t);
-        PF_TRY(forward(g, g->group, now, at));
-        *rows = now;
-    }
+    const int32_t position = g->prompt->count;
+    if (!g->was_read) PF_TRY(pf_prompt_read(g->prompt, g->model, false, g->next));
+    g->was_read = true;
+    if (!g->state && g->options.count > (uint64_t)g->room)
+        PF_TRY(keep_state(g));
+    else if (g->state)
+        PF_TRY(pf_model_write_state(g->model, 0, position, g->state));
+    for (int32_t b = 1; b < n; b++) PF_TRY(pf_model_copy_state(g->model, 0, b, position));
     return PF_OK;
+}
+
+pf_status pf_generator_save(pf_generator *g, const char *path)
+{
+    PF_CHECK(!g->was_read, PF_ERROR_USAGE,
+             "the state behind the prompt is saved before the first sequence is made");
+    PF_TRY(pf_prompt_read(g->prompt, g->model, true, g->next));
+    g->was_read = true;
+    return pf_prompt_save(g->prompt, g->model, path);
 }
 
 // Draws the token at `position` of sequence b and leaves it for the next pass.
@@ -247,7 +272,8 @@ static void begin_group(pf_generator *g)
         g->number[b] = g->options.first_number + g->begun + (uint64_t)b;
         g->length[b] = g->prompt_length;
         g->is_done[b] = g->prompt_length >= g->options.max_length;
-        for (int32_t i = 0; i < g->prompt_length; i++) letters_of(g, b)[i] = pf_alphabet_letter(g->prompt[i]);
+        for (int32_t i = 0; i < g->prompt_length; i++)
+            letters_of(g, b)[i] = pf_alphabet_letter(g->prompt->token[i + 1]);
         letters_of(g, b)[g->prompt_length] = '\0';
     }
     g->begun += (uint64_t)g->group;
@@ -264,18 +290,18 @@ static int32_t living(const pf_generator *g)
 static pf_status run_group(pf_generator *g)
 {
     begin_group(g);
-    int32_t rows = 1, n = living(g);
-    if (n > 0) PF_TRY(run_prompt(g, &rows));
-    for (int32_t position = g->prompt_length + 1; n > 0; position++) {
+    int32_t n = living(g);
+    if (n > 0) PF_TRY(begin_with_prompt(g, n));
+    for (int32_t position = g->prompt->count; n > 0; position++) {
+        const bool is_first = position == g->prompt->count;
         for (int32_t b = 0; b < n; b++) {
             if (g->is_done[b])
                 g->token[b] = PF_TOKEN_END;
             else
-                PF_TRY(draw(g, b, g->logits + (size_t)((b + 1) * rows - 1) * PF_VOCAB_SIZE, position));
+                PF_TRY(draw(g, b, is_first ? g->next : g->logits + (size_t)b * PF_VOCAB_SIZE, position));
         }
         n = living(g);
-        rows = 1;
-        if (n > 0) PF_TRY(forward(g, n, 1, position));
+        if (n > 0) PF_TRY(forward(g, n, position));
     }
     return PF_OK;
 }

@@ -72,7 +72,6 @@ static pf_status take_piece(pf_logits *l, const pf_piece *piece)
 
 pf_status pf_logits_step(pf_logits *l, pf_progress *progress)
 {
-    const pf_pass pass = {0};
     pf_piece_batch b;
     if (l->is_done) return PF_END;
     const pf_status status = pf_pieces_next(l->pieces, &b);
@@ -83,7 +82,7 @@ pf_status pf_logits_step(pf_logits *l, pf_progress *progress)
     PF_TRY(status);
     const size_t A = (size_t)pf_model_config(l->model)->vocab_size, count = (size_t)b.batch->n_rows * A;
     PF_TRY(pf_grow((void **)&l->batch, &l->batch_capacity, count, sizeof *l->batch, "logits of a batch"));
-    PF_TRY(pf_model_forward(l->model, b.batch, &pass));
+    PF_TRY(pf_model_forward(l->model, b.batch, &b.pass));
     PF_TRY(pf_model_read_logits(l->model, l->batch));
     for (int32_t i = 0; i < b.n_pieces; i++) PF_TRY(take_piece(l, &b.piece[i]));
     *progress = l->progress;

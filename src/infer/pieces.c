@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "data/alphabet.h"
 #include "data/batch.h"
+#include "ops/sequences.h"
 
 // A record that lives as long as a batch has pieces of it.
 typedef struct kept_record {
@@ -23,12 +24,14 @@ struct pf_pieces {
     pf_batch_builder builder;
     kept_record **kept; // [kept_capacity] those of this batch first
     size_t n_kept, kept_capacity;
-    bool is_open;   // the last of `kept` has pieces that are still to come:
-    uint64_t first; //     token,
-    uint64_t pass;  //     masked copy of its window
+    bool is_open;    // the last of `kept` has pieces that are still to come:
+    uint64_t window; //     first token of the window,
+    uint64_t first;  //     token,
+    uint64_t pass;   //     masked copy of the window
     pf_piece *piece;
     size_t piece_capacity;
     int32_t n_pieces;
+    pf_pass pass_options; // of the batch
 };
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -106,7 +109,7 @@ static pf_status open_record(pf_pieces *p)
     PF_TRY(pf_records_next(p->records, &record));
     PF_TRY(keep_record(p, &record));
     p->is_open = true;
-    p->first = p->pass = 0;
+    p->window = p->first = p->pass = 0;
     return PF_OK;
 }
 
@@ -120,26 +123,68 @@ static void drop_records(pf_pieces *p)
     }
     p->n_kept = p->is_open ? 1 : 0;
     p->n_pieces = 0;
+    p->pass_options = (pf_pass){0};
     pf_batch_builder_clear(&p->builder);
 }
 
 static uint64_t window_tokens(const pf_pieces *p)
 {
-    return smaller(p->options.records.longest, current(p)->n_tokens - p->first);
+    return smaller(p->options.records.longest, current(p)->n_tokens - p->window);
 }
 
-// Twice the room where the device has it, so that ever longer sequences do not mean ever new buffers.
+static bool is_causal(const pf_pieces *p)
+{
+    return pf_model_config(p->model)->objective == PF_OBJECTIVE_CLM;
+}
+
+// Whether the window goes through in several batches.
+static bool is_cut(const pf_pieces *p)
+{
+    return is_causal(p) && window_tokens(p) > p->builder.most_rows;
+}
+
+// Tokens of the next piece.
+static uint64_t piece_tokens(const pf_pieces *p)
+{
+    const uint64_t left = p->window + window_tokens(p) - p->first;
+    return is_cut(p) ? smaller(left, p->builder.most_rows / PF_CHUNK_ROWS * PF_CHUNK_ROWS) : left;
+}
+
+// Gives the model these limits, *size being `wanted` where the device has so much, else `least`: more than is
+// needed, so that ever longer sequences do not mean ever new buffers.
+static pf_status resize(pf_pieces *p, pf_model_limits *limits, int32_t *size, uint64_t wanted, uint64_t least)
+{
+    const pf_record *record = current(p);
+    char quoted[PF_QUOTE_BYTES];
+    *size = (int32_t)wanted;
+    pf_status status = pf_model_resize(p->model, limits);
+    if (status == PF_ERROR_DEVICE && wanted > least) {
+        *size = (int32_t)least;
+        status = pf_model_resize(p->model, limits);
+    }
+    if (status == PF_OK) return create_builder(p);
+    return pf_context(status, "record %s, %llu tokens on the device at once",
+                      pf_quote(quoted, record->name, record->name_length), (unsigned long long)least);
+}
+
+// A model that sees both sides needs all of a window at once.
 static pf_status make_room(pf_pieces *p, uint64_t tokens)
 {
     pf_model_limits limits = *pf_model_get_limits(p->model);
-    const uint64_t doubled = smaller(2 * tokens, p->options.records.longest);
-    limits.max_rows = (int32_t)doubled;
-    pf_status status = pf_model_resize(p->model, &limits);
-    if (status == PF_ERROR_DEVICE && doubled > tokens) {
-        limits.max_rows = (int32_t)tokens;
-        status = pf_model_resize(p->model, &limits);
-    }
-    return status == PF_OK ? create_builder(p) : status;
+    return resize(p, &limits, &limits.max_rows, smaller(2 * tokens, p->options.records.longest), tokens);
+}
+
+// A causal one needs a chunk, and what it carries: only exact layers keep something of every token.
+static pf_status make_carry(pf_pieces *p, uint64_t tokens)
+{
+    pf_model_limits limits = *pf_model_get_limits(p->model);
+    const uint64_t longest = p->options.records.longest;
+    if (limits.carry && tokens <= (uint64_t)limits.max_length) return PF_OK;
+    limits.carry = true;
+    limits.carry_sequences = 1;
+    if (limits.max_rows < PF_CHUNK_ROWS) limits.max_rows = PF_CHUNK_ROWS;
+    const bool keeps_all = pf_model_keeps_all_keys(p->model);
+    return resize(p, &limits, &limits.max_length, keeps_all ? smaller(2 * tokens, longest) : longest, tokens);
 }
 
 // The window's residues: tokens *begin .. *end-1 of it.
@@ -193,6 +238,7 @@ static pf_status add_piece(pf_pieces *p, uint64_t count)
     if (++p->pass == n_passes) {
         p->pass = 0;
         p->first += count;
+        if (p->first == p->window + window_tokens(p)) p->window = p->first;
     }
     p->is_open = !is_last;
     return PF_OK;
@@ -206,8 +252,15 @@ static pf_status fill(pf_pieces *p)
             if (status == PF_END) return PF_OK;
             PF_TRY(status);
         }
-        const uint64_t count = window_tokens(p);
-        if (p->n_pieces == 0 && count > p->builder.most_rows) PF_TRY(make_room(p, count));
+        const uint64_t window = window_tokens(p);
+        const bool is_long = window > p->builder.most_rows;
+        if (is_long && p->n_pieces > 0) return PF_OK;
+        if (is_long) PF_TRY(is_causal(p) ? make_carry(p, window) : make_room(p, window));
+        const uint64_t count = piece_tokens(p);
+        if (is_cut(p)) {
+            p->pass_options = (pf_pass){.carry = true, .first_position = (int32_t)(p->first - p->window)};
+            return add_piece(p, count);
+        }
         if (!pf_batch_builder_fits(&p->builder, count)) return PF_OK;
         PF_TRY(add_piece(p, count));
     }
@@ -218,7 +271,7 @@ pf_status pf_pieces_next(pf_pieces *p, pf_piece_batch *out)
     drop_records(p);
     PF_TRY(fill(p));
     if (p->n_pieces == 0) return PF_END;
-    *out = (pf_piece_batch){&p->builder.batch, p->piece, p->n_pieces};
+    *out = (pf_piece_batch){&p->builder.batch, p->piece, p->n_pieces, p->pass_options};
     return PF_OK;
 }
 

@@ -1,7 +1,10 @@
 // Records cut and packed into batches for a model: windows of what is too long, masked copies, targets.
 //
 // Pieces come in the order of the input and are packed as tightly as their order allows; a batch has no
-// pads. What a record's pieces are depends on the record and the options only, never on the batch.
+// pads. What a record's pieces are depends on the record and the options only, never on the batch; but a
+// causal model takes a window that is longer than its batches in several, one after the other, each a pass
+// that goes on where the one before stopped: device memory does not grow with the sequence, and the bits are
+// the same.
 #ifndef PF_INFER_PIECES_H
 #define PF_INFER_PIECES_H
 
@@ -33,6 +36,7 @@ typedef struct pf_piece_batch {
     const pf_batch *batch;
     const pf_piece *piece; // [n_pieces] one for each sequence of the batch
     int32_t n_pieces;
+    pf_pass pass; // how it is to be run
 } pf_piece_batch;
 
 typedef struct pf_pieces pf_pieces;

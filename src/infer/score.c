@@ -83,7 +83,6 @@ static pf_status take_piece(pf_score *s, const pf_batch *batch, const pf_piece *
 
 pf_status pf_score_step(pf_score *s, const pf_score_result **results, size_t *n_results)
 {
-    const pf_pass pass = {0};
     pf_piece_batch b;
     void *log_p = s->log_p;
     PF_TRY(pf_pieces_next(s->pieces, &b));
@@ -91,7 +90,7 @@ pf_status pf_score_step(pf_score *s, const pf_score_result **results, size_t *n_
         pf_grow(&log_p, &s->log_p_capacity, (size_t)b.batch->n_rows, sizeof *s->log_p, "log-probabilities"));
     s->log_p = log_p;
     s->n_results = 0;
-    PF_TRY(pf_model_forward(s->model, b.batch, &pass));
+    PF_TRY(pf_model_forward(s->model, b.batch, &b.pass));
     PF_TRY(pf_model_loss(s->model, 0));
     PF_TRY(pf_model_read_target_log_p(s->model, s->log_p));
     for (int32_t i = 0; i < b.n_pieces; i++) PF_TRY(take_piece(s, b.batch, &b.piece[i]));

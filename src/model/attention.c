@@ -73,35 +73,19 @@ static qkv_rows columns(const pf_model *m, const pf_buffer *qkv)
     return (qkv_rows){{qkv, 3 * D, 0}, {qkv, 3 * D, D}, {qkv, 3 * D, 2 * D}};
 }
 
-// With carry: puts the new keys and values behind those of earlier passes, and lets k and v be the cache.
-static pf_status extend_cache(pf_model *m, const pf_layer_kept *kept, qkv_rows *rows)
+static pf_status exact_forward(pf_model *m, pf_softmax_attention *op, int layer, qkv_rows rows)
 {
-    const size_t D = (size_t)m->config.hidden_size, number = sizeof(float);
-    for (int32_t b = 0; b < m->input.n_sequences; b++) {
-        const pf_key_range *range = &m->input.host_keys[b];
-        const pf_sequence *sequence = &m->input.sequences->host_sequences[b];
-        for (int32_t t = 0; t < sequence->length; t++) {
-            const size_t to = (size_t)(range->first_row + range->place + t) * 2 * D;
-            const size_t from = (size_t)(sequence->first_row + t) * 3 * D + D;
-            PF_TRY(pf_buffer_copy(kept->cache, to * number, kept->qkv, from * number, 2 * D * number));
-        }
-    }
-    rows->k = (pf_rows){kept->cache, (int32_t)(2 * D), 0};
-    rows->v = (pf_rows){kept->cache, (int32_t)(2 * D), (int32_t)D};
-    return PF_OK;
-}
-
-static pf_status exact_forward(pf_model *m, pf_softmax_attention *op, const pf_layer_kept *kept,
-                               const qkv_rows *rows)
-{
+    const pf_layer_kept *kept = pf_kept(m, layer);
+    const bool carry = m->pass.carry;
+    if (carry) PF_TRY(pf_carry_keys(m, layer, &rows.k, &rows.v));
     return pf_softmax_attention_run(op, &(pf_softmax_attention_forward){
                                             .o = {kept->attended, m->config.hidden_size, 0},
-                                            .q = rows->q,
-                                            .k = rows->k,
-                                            .v = rows->v,
+                                            .q = rows.q,
+                                            .k = rows.k,
+                                            .v = rows.v,
                                             .log_sum = m->limits.training ? kept->log_sum : NULL,
                                             .sequences = m->input.sequences,
-                                            .keys = m->limits.carry ? m->input.keys : NULL,
+                                            .keys = carry ? pf_cache_of(m, layer)->ranges : NULL,
                                         });
 }
 
@@ -111,21 +95,20 @@ pf_status pf_attention_forward_of(pf_model *m, int layer, const pf_buffer *value
     const pf_layer_kept *kept = pf_kept(m, layer);
     qkv_rows rows = columns(m, kept->qkv);
     if (values) rows.v = (pf_rows){values, m->config.hidden_size, 0};
-    const qkv_rows fresh = rows;
-    const bool is_exact = pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX;
-    if (m->limits.carry && (is_exact || m->local)) PF_TRY(extend_cache(m, kept, &rows));
-    if (is_exact) return exact_forward(m, m->exact, kept, &rows);
-    if (m->local) PF_TRY(exact_forward(m, m->local, kept, &rows));
+    const bool causal = m->config.objective == PF_OBJECTIVE_CLM;
+    if (pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX)
+        return exact_forward(m, m->exact, layer, rows);
+    if (m->local) PF_TRY(exact_forward(m, m->local, layer, rows));
     if (!m->favor) return PF_OK;
     return pf_favor_run(m->favor,
                         &(pf_favor_forward){
                             .o = {kept->attended, m->config.hidden_size, 0},
-                            .q = fresh.q,
-                            .k = fresh.k,
-                            .v = fresh.v,
+                            .q = rows.q,
+                            .k = rows.k,
+                            .v = rows.v,
                             .projection = projection ? projection : m->weights.layers[layer].projection,
                             .sequences = m->input.sequences,
-                            .state = kept->state,
+                            .state = causal && !m->pass.carry ? NULL : kept->state,
                             .normalizer = kept->normalizer,
                             .scratch = m->scratch,
                             .resume = m->pass.carry && m->pass.first_position > 0,

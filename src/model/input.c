@@ -14,12 +14,7 @@ pf_status pf_input_create(pf_device *device, const pf_model_limits *limits, pf_i
     out->host_places = memory;
     PF_TRY(pf_alloc(&memory, sequences, sizeof(int32_t), "lengths"));
     out->lengths = memory;
-    PF_TRY(pf_sequences_create(device, limits->max_sequences, limits->max_rows, &out->sequences));
-    if (!limits->carry) return PF_OK;
-    PF_TRY(pf_buffer_create(device, sequences * sizeof(pf_key_range), "key ranges", &out->keys));
-    PF_TRY(pf_alloc(&memory, sequences, sizeof(pf_key_range), "key ranges"));
-    out->host_keys = memory;
-    return PF_OK;
+    return pf_sequences_create(device, limits->max_sequences, limits->max_rows, &out->sequences);
 }
 
 void pf_input_free(pf_input *input)
@@ -27,10 +22,8 @@ void pf_input_free(pf_input *input)
     pf_buffer_free(input->token);
     pf_buffer_free(input->target);
     pf_buffer_free(input->place);
-    pf_buffer_free(input->keys);
     pf_sequences_free(input->sequences);
     pf_free(input->host_places);
-    pf_free(input->host_keys);
     pf_free(input->lengths);
 }
 
@@ -60,9 +53,5 @@ pf_status pf_input_upload(pf_input *input, const pf_model_limits *limits, const 
     PF_TRY(pf_sequences_set(input->sequences, batch->start, input->lengths, batch->n_sequences));
     input->n_rows = batch->n_rows;
     input->n_sequences = batch->n_sequences;
-    if (!limits->carry) return PF_OK;
-    for (int32_t b = 0; b < batch->n_sequences; b++)
-        input->host_keys[b] = (pf_key_range){b * limits->max_length, first + input->lengths[b], first, 0};
-    return pf_buffer_write(input->keys, 0, input->host_keys,
-                           (size_t)batch->n_sequences * sizeof(pf_key_range));
+    return PF_OK;
 }

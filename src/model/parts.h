@@ -11,6 +11,7 @@
 #include "ops/embedding.h"
 #include "ops/favor.h"
 #include "ops/layer_norm.h"
+#include "ops/position_table.h"
 #include "ops/residual.h"
 #include "ops/rotary.h"
 #include "ops/softmax_attention.h"
@@ -29,12 +30,11 @@ typedef struct pf_layer_weights {
 typedef struct pf_weights {
     pf_buffer *parameters, *gradients, *projections; // the arenas; all below are views into them
     pf_buffer *token, *d_token;                      // [A,D]
-    pf_buffer *position, *d_position; // [Lmax,D], learned; sinusoidal: the fixed table, no gradient
+    pf_buffer *position, *d_position;                // [Lmax,D], learned
     pf_layer_weights *layers;
     pf_norm_weights norm;
     pf_linear head;
-    pf_buffer *sinusoids; // the fixed table, if positions are sinusoidal
-    pf_buffer **views;    // all views, for freeing
+    pf_buffer **views; // all views, for freeing
     size_t n_views, views_capacity;
 } pf_weights;
 
@@ -50,8 +50,17 @@ typedef struct pf_layer_kept {
     pf_buffer *qkv, *attended, *hidden; // [N,3D], o [N,D], u [N,F]
     pf_buffer *normalizer, *log_sum;    // FAVOR's R; exact attention's log of its denominator
     pf_buffer *state;                   // FAVOR's sums
-    pf_buffer *cache;                   // with carry: keys and values of exact attention [B*Lmax,2D]
+    pf_buffer *cache;                   // with carry: keys and values of exact heads, see carry.c
 } pf_layer_kept;
+
+// With carry: where the keys and values of a kind of exact heads lie in the cache of each layer,
+// [carry_sequences, rows, 2, width].
+typedef struct pf_key_cache {
+    pf_buffer *ranges; // pf_key_range [carry_sequences]
+    pf_key_range *host_ranges;
+    int32_t rows, width;
+    int32_t first; // position of the first row
+} pf_key_cache;
 
 // The rows of a batch on the device, and where they belong.
 typedef struct pf_input {
@@ -60,8 +69,6 @@ typedef struct pf_input {
     pf_place *host_places;
     int32_t *lengths; // [B]
     pf_sequences *sequences;
-    pf_buffer *keys; // with carry: pf_key_range [B]
-    pf_key_range *host_keys;
     int32_t n_rows, n_sequences;
 } pf_input;
 
@@ -74,7 +81,7 @@ struct pf_model {
     pf_weights weights;
     pf_input input;
     pf_layer_kept *kept; // [layers]; see pf_layer_kept
-    pf_buffer *x_last; // the stream after the last layer [N,D]
+    pf_buffer *x_last;   // the stream after the last layer [N,D]
     pf_buffer *stat_last;
     pf_buffer *normed, *activated, *logits, *row_losses, *scratch;
     pf_buffer *d_stream, *d_branch, *d_qkv, *d_hidden, *delta;
@@ -88,9 +95,11 @@ struct pf_model {
     pf_activate *activation;
     pf_residual *residual;
     pf_rotary *rotary;
-    pf_favor *favor; // heads local_heads .. H-1 of layers of type favor
+    pf_position_table sinusoids; // of the positions of the last batch, if they are sinusoidal
+    pf_favor *favor;             // heads local_heads .. H-1 of layers of type favor
     pf_softmax_attention *exact,
-        *local; // all heads of layers of type softmax; the first local_heads, windowed
+        *local;                 // all heads of layers of type softmax; the first local_heads, windowed
+    pf_key_cache whole, window; // of `exact`, of `local`
     pf_cross_entropy *cross_entropy;
     pf_pass pass; // of the last forward
 };
@@ -108,6 +117,22 @@ pf_status pf_attention_backward(pf_model *model, int layer);
 pf_favor_config pf_favor_config_of(const struct pf_config *config, bool trains);
 pf_softmax_attention_config pf_exact_config_of(const struct pf_config *config, bool is_local, bool trains);
 bool pf_model_has_type(const struct pf_config *config, pf_attention_type type);
+
+// ---- carry.c: keys and values from pass to pass ----
+
+pf_status pf_carry_create(pf_model *model); // after pf_attention_create
+void pf_carry_free(pf_model *model);
+pf_key_cache *pf_cache_of(pf_model *model, int layer);
+
+// Position of the first key that a window from `position` on still needs, and rows of a window for each
+// sequence.
+int32_t pf_window_first(const struct pf_config *config, int32_t position);
+int32_t pf_window_rows(const struct pf_config *config, const pf_model_limits *limits);
+
+// Before the layers of a pass that carries: makes room for the batch's keys behind those of earlier passes.
+pf_status pf_carry_begin(pf_model *model, const pf_batch *batch);
+// Puts the keys and values of the batch there, and lets k and v be the cache.
+pf_status pf_carry_keys(pf_model *model, int layer, pf_rows *k, pf_rows *v);
 
 // ---- layer.c: one layer; the stream goes from kept.x to the next layer's ----
 

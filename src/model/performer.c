@@ -3,6 +3,7 @@
 #include "model/parts.h"
 
 #include "base/memory.h"
+#include "model/init.h"
 
 static pf_status buffer(pf_model *m, size_t bytes, const char *name, pf_buffer **out)
 {
@@ -33,6 +34,14 @@ static bool has_own_state(const pf_model *m, int layer)
     return keeps_apart(m, layer) || m->limits.carry;
 }
 
+static pf_status create_state(pf_model *m, int layer, pf_layer_kept *k)
+{
+    const bool is_exact = pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX;
+    k->state = k->cache = NULL;
+    if (!m->limits.carry || !is_exact) PF_TRY(buffer(m, m->plan.state, "attention state", &k->state));
+    return buffer(m, is_exact ? m->plan.cache : m->plan.window, "carried keys and values", &k->cache);
+}
+
 // Without training every layer sees the buffers of the first one; with carry each has its own state.
 static pf_status create_kept(pf_model *m)
 {
@@ -47,9 +56,7 @@ static pf_status create_kept(pf_model *m)
         else
             *k = m->kept[0];
         if (!has_own_state(m, l)) continue;
-        k->state = k->cache = NULL;
-        PF_TRY(buffer(m, m->plan.state, "attention state", &k->state));
-        PF_TRY(buffer(m, m->plan.cache, "cached keys", &k->cache));
+        PF_TRY(create_state(m, l, k));
     }
     return PF_OK;
 }
@@ -90,10 +97,14 @@ static pf_status create_operations(pf_model *m)
     PF_TRY(pf_layer_norm_create(m->device, D, &m->layer_norm));
     PF_TRY(pf_activate_create(m->device, c->hidden_act, F, dropout, &m->activation));
     if (dropout) PF_TRY(pf_residual_create(m->device, D, true, &m->residual));
+    const int positions = pf_position_room(&m->limits);
     if (c->position_embedding_type == PF_POSITION_ROTARY)
-        PF_TRY(pf_rotary_create(m->device, pf_config_head_size(c), m->limits.max_length, &m->rotary));
+        PF_TRY(pf_rotary_create(m->device, pf_config_head_size(c), positions, &m->rotary));
+    if (c->position_embedding_type == PF_POSITION_SINUSOIDAL)
+        PF_TRY(pf_position_table_create(m->device, positions, D, pf_sinusoids, &m->sinusoids));
     PF_TRY(pf_cross_entropy_create(m->device, A, PF_RESIDUE_TOKENS, &m->cross_entropy));
-    return pf_attention_create(m);
+    PF_TRY(pf_attention_create(m));
+    return pf_carry_create(m);
 }
 
 static pf_status create_all(pf_model *m)
@@ -159,7 +170,9 @@ static void free_buffers(pf_model *m)
 void pf_model_free(pf_model *m)
 {
     if (!m) return;
+    pf_carry_free(m);
     pf_attention_free(m);
+    pf_position_table_free(&m->sinusoids);
     pf_cross_entropy_free(m->cross_entropy);
     pf_rotary_free(m->rotary);
     pf_residual_free(m->residual);
@@ -185,18 +198,28 @@ static pf_status capture(pf_model *m, int layer, const pf_buffer *x)
     return PF_OK;
 }
 
+static pf_status reach_positions(pf_model *m, int count)
+{
+    const int first = m->pass.carry ? m->pass.first_position : 0;
+    if (m->rotary) PF_TRY(pf_rotary_reach(m->rotary, first, count));
+    return m->sinusoids.buffer ? pf_position_table_reach(&m->sinusoids, first, count) : PF_OK;
+}
+
 static pf_status embed(pf_model *m)
 {
     pf_dropout storage;
-    return pf_embedding_run(m->embedding, &(pf_embedding_forward){
-                                              .x = m->kept[0].x,
-                                              .token_table = m->weights.token,
-                                              .position_table = m->weights.position,
-                                              .token = m->input.token,
-                                              .place = m->input.place,
-                                              .dropout = pf_dropout_of(m, 0, 0, &storage),
-                                              .rows = m->input.n_rows,
-                                          });
+    const bool learned = m->weights.position != NULL;
+    return pf_embedding_run(m->embedding,
+                            &(pf_embedding_forward){
+                                .x = m->kept[0].x,
+                                .token_table = m->weights.token,
+                                .position_table = learned ? m->weights.position : m->sinusoids.buffer,
+                                .first_position = learned ? 0 : m->sinusoids.first,
+                                .token = m->input.token,
+                                .place = m->input.place,
+                                .dropout = pf_dropout_of(m, 0, 0, &storage),
+                                .rows = m->input.n_rows,
+                            });
 }
 
 static pf_buffer *last_stream(pf_model *m)
@@ -208,6 +231,8 @@ pf_status pf_model_forward_begin(pf_model *m, const pf_batch *batch, const pf_pa
 {
     m->pass = *pass;
     PF_TRY(pf_input_upload(&m->input, &m->limits, batch, pass));
+    PF_TRY(reach_positions(m, batch->longest));
+    if (pass->carry) PF_TRY(pf_carry_begin(m, batch));
     PF_TRY(embed(m));
     return capture(m, 0, m->kept[0].x);
 }

@@ -12,6 +12,35 @@ int32_t pf_most_sequences(int32_t rows)
     return rows / 128 + 1;
 }
 
+int32_t pf_carry_sequences(const pf_model_limits *limits)
+{
+    return limits->carry_sequences ? limits->carry_sequences : limits->max_sequences;
+}
+
+int32_t pf_carry_tokens(const pf_model_limits *limits)
+{
+    return limits->carry_tokens ? limits->carry_tokens : limits->max_rows;
+}
+
+int32_t pf_position_room(const pf_model_limits *limits)
+{
+    enum { LEAST = 1024 }; // who comes token by token should not need new rows each time
+    const int32_t rows = limits->max_rows > LEAST ? limits->max_rows : LEAST;
+    return rows < limits->max_length ? rows : limits->max_length;
+}
+
+static void plan_carry(const struct pf_config *c, const pf_model_limits *limits, pf_plan *plan)
+{
+    const pf_favor_config favor = pf_favor_config_of(c, false);
+    const size_t count = (size_t)pf_carry_sequences(limits), pair = 2 * sizeof(float);
+    const size_t local = (size_t)c->attention.local_heads * (size_t)pf_config_head_size(c);
+    const size_t kinds = (plan->n_exact > 0) + (local > 0);
+    plan->state = favor.n_heads > 0 ? pf_favor_state_bytes(&favor, (int)count) : 0;
+    plan->window = count * (size_t)pf_window_rows(c, limits) * local * pair;
+    plan->cache = plan->n_exact ? count * (size_t)limits->max_length * (size_t)c->hidden_size * pair : 0;
+    plan->rows += kinds * count * sizeof(pf_key_range);
+}
+
 static void plan_attention(const struct pf_config *c, const pf_model_limits *limits, pf_plan *plan)
 {
     const bool has_exact = pf_model_has_type(c, PF_ATTENTION_SOFTMAX);
@@ -23,7 +52,7 @@ static void plan_attention(const struct pf_config *c, const pf_model_limits *lim
         const pf_favor_room room = {limits->max_sequences, pf_blocks_at_most(limits->max_sequences, rows),
                                     rows};
         plan->normalizer = pf_favor_normalizer_bytes(&favor, rows);
-        if (!favor.causal || limits->carry) plan->state = pf_favor_state_bytes(&favor, limits->max_sequences);
+        if (!favor.causal) plan->state = pf_favor_state_bytes(&favor, limits->max_sequences);
         plan->scratch = pf_favor_forward_scratch_bytes(&favor, room);
         if (limits->training)
             plan->scratch = largest(plan->scratch, pf_favor_backward_scratch_bytes(&favor, room));
@@ -31,9 +60,7 @@ static void plan_attention(const struct pf_config *c, const pf_model_limits *lim
     const bool exact_heads = has_exact || (has_favor && c->attention.local_heads > 0);
     if (exact_heads && limits->training)
         plan->log_sum = pf_softmax_attention_log_sum_floats(&exact, rows) * sizeof(float);
-    if (exact_heads && limits->carry)
-        plan->cache = (size_t)limits->max_sequences * (size_t)limits->max_length * 2 *
-                      (size_t)c->hidden_size * sizeof(float);
+    if (limits->carry) plan_carry(c, limits, plan);
 }
 
 static pf_status plan_matmul(const struct pf_config *c, const pf_model_limits *limits,
@@ -83,8 +110,7 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
         .activated = rows * F * number,
         .logits = rows * A * number,
         .rows = rows * (2 * sizeof(int32_t) + sizeof(pf_place)) +
-                (size_t)limits->max_sequences * sizeof(pf_sequence) + (size_t)n_blocks * sizeof(pf_block) +
-                (limits->carry ? (size_t)limits->max_sequences * sizeof(pf_key_range) : 0),
+                (size_t)limits->max_sequences * sizeof(pf_sequence) + (size_t)n_blocks * sizeof(pf_block),
         .row_losses = limits->row_losses ? rows * number : 0,
         .probe = limits->probe ? (rows * D + projection_numbers(c)) * number : 0,
         .captured = (size_t)limits->n_captured * rows * D * number,
@@ -92,10 +118,12 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
         .n_layers = c->num_hidden_layers,
         .n_kept = limits->training ? c->num_hidden_layers : 1,
     };
+    for (int layer = 0; layer < plan.n_layers; layer++)
+        plan.n_exact += pf_config_layer_type(c, layer) == PF_ATTENTION_SOFTMAX;
     if (c->position_embedding_type == PF_POSITION_SINUSOIDAL)
-        plan.tables = (size_t)c->max_position_embeddings * D * number;
+        plan.tables = (size_t)pf_position_room(limits) * D * number;
     if (c->position_embedding_type == PF_POSITION_ROTARY)
-        plan.tables = (size_t)limits->max_length * (size_t)pf_config_head_size(c) * number;
+        plan.tables = (size_t)pf_position_room(limits) * (size_t)pf_config_head_size(c) * number;
     plan_attention(c, limits, &plan);
     if (limits->training) {
         plan.gradients = plan.parameters;
@@ -114,11 +142,16 @@ uint64_t pf_plan_kept_bytes(const pf_plan *p)
     return 2 * (p->stream + p->stat) + p->qkv + p->attended + p->normalizer + p->log_sum + p->hidden;
 }
 
+uint64_t pf_plan_carry_bytes(const pf_plan *p)
+{
+    return (uint64_t)p->n_exact * p->cache + (uint64_t)(p->n_layers - p->n_exact) * (p->state + p->window);
+}
+
 uint64_t pf_plan_activation_bytes(const pf_plan *p, bool carry)
 {
-    const uint64_t layers = (uint64_t)p->n_kept, states = (uint64_t)(carry ? p->n_layers : p->n_kept);
-    return layers * pf_plan_kept_bytes(p) + states * (p->state + p->cache) + p->stream + p->stat + p->normed +
-           p->activated + p->logits + p->rows + p->captured + p->row_losses + p->probe + p->tables + p->d_stream +
+    const uint64_t layers = (uint64_t)p->n_kept, states = carry ? pf_plan_carry_bytes(p) : layers * p->state;
+    return layers * pf_plan_kept_bytes(p) + states + p->stream + p->stat + p->normed + p->activated +
+           p->logits + p->rows + p->captured + p->row_losses + p->probe + p->tables + p->d_stream +
            p->d_branch + p->d_qkv + p->d_hidden + p->log_sum;
 }
 

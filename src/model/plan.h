@@ -15,14 +15,16 @@
 enum { PF_MAX_CAPTURED = 64 };
 
 typedef struct pf_model_limits {
-    int32_t max_rows;      // N: tokens of all sequences of a batch together
-    int32_t max_sequences; // B; attention keeps a state for each
-    int32_t max_length;    // tokens of one sequence; with carry: of all passes together
-    bool training;         // keep what backward needs
-    bool row_losses;       // keep each row's loss for pf_model_read_target_log_p
-    bool probe;            // other values can go through a layer's attention (pf_model_probe)
-    bool carry;            // keep states between passes (generation; causal models only)
-    int32_t n_captured;    // layers whose output can be read: 0 the embedding sum, n after n layers,
+    int32_t max_rows;        // N: tokens of all sequences of a batch together
+    int32_t max_sequences;   // B; attention keeps a state for each
+    int32_t max_length;      // tokens of one sequence; with carry: of all passes together
+    bool training;           // keep what backward needs
+    bool row_losses;         // keep each row's loss for pf_model_read_target_log_p
+    bool probe;              // other values can go through a layer's attention (pf_model_probe)
+    bool carry;              // keep states between passes (causal models only)
+    int32_t carry_sequences; // with carry: sequences whose states are kept; 0: max_sequences
+    int32_t carry_tokens;    // with carry: tokens of one of these in a pass; 0: max_rows
+    int32_t n_captured;      // layers whose output can be read: 0 the embedding sum, n after n layers,
     int32_t captured[PF_MAX_CAPTURED]; // the last one after the final norm as well (-1)
 } pf_model_limits;
 
@@ -30,8 +32,14 @@ typedef struct pf_model_limits {
 // very many very short sequences is cut rather than planned for.
 int32_t pf_most_sequences(int32_t rows);
 
-// Bytes of every buffer. Per-layer ones exist once for each layer when training, else once (state and
-// cache with carry: always for each layer).
+int32_t pf_carry_sequences(const pf_model_limits *limits);
+int32_t pf_carry_tokens(const pf_model_limits *limits);
+
+// Rows of a table of positions that a batch needs: positions of a batch are consecutive.
+int32_t pf_position_room(const pf_model_limits *limits);
+
+// Bytes of every buffer. Per-layer ones exist once for each layer when training, else once (with carry state
+// and window once for each layer with FAVOR, cache for each exact one).
 typedef struct pf_plan {
     size_t parameters, gradients, moments; // moments: both of AdamW's
     size_t projections;
@@ -43,7 +51,8 @@ typedef struct pf_plan {
     size_t normalizer; // FAVOR's R [N,H]
     size_t log_sum;    // exact attention's log of its denominator [N,H]
     size_t state;      // FAVOR's sums
-    size_t cache;      // keys and values of exact attention
+    size_t cache;      // with carry: keys and values of exact layers, of all positions
+    size_t window;     // with carry: keys and values that local heads may still see
     size_t hidden;     // u [N,F]
     // once
     size_t normed;     // LN(x) [N,D]
@@ -60,6 +69,7 @@ typedef struct pf_plan {
     // training only, once
     size_t d_stream, d_branch, d_qkv, d_hidden;
     int32_t n_layers, n_kept; // n_kept: layers whose activations are kept apart
+    int32_t n_exact;          // layers of exact attention
 } pf_plan;
 
 // `device` and `matmul` are asked how they cut sums, nothing else. Errors: PF_ERROR_USAGE from what matrix
@@ -74,7 +84,8 @@ typedef struct pf_plan_request {
 
 pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out);
 
-uint64_t pf_plan_kept_bytes(const pf_plan *plan); // of one layer, without state and cache
+uint64_t pf_plan_kept_bytes(const pf_plan *plan);  // of one layer, without what is carried
+uint64_t pf_plan_carry_bytes(const pf_plan *plan); // with carry: of all layers and sequences
 uint64_t pf_plan_activation_bytes(const pf_plan *plan, bool carry);
 uint64_t pf_plan_total_bytes(const pf_plan *plan, bool carry);
 

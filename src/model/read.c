@@ -26,6 +26,11 @@ pf_device *pf_model_device(const pf_model *m)
     return m->device;
 }
 
+bool pf_model_keeps_all_keys(const pf_model *m)
+{
+    return pf_model_has_type(&m->config, PF_ATTENTION_SOFTMAX);
+}
+
 pf_buffer *pf_model_parameters(pf_model *m)
 {
     return m->weights.parameters;

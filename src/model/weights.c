@@ -54,22 +54,6 @@ static pf_status view_layer(pf_weights *w, const struct pf_config *c, const pf_l
     return view(w, w->projections, p->projection, count, &out->projection);
 }
 
-// The fixed table of sinusoidal positions is no parameter, but stands where a learned one would.
-static pf_status make_sinusoids(pf_device *device, const struct pf_config *c, pf_weights *w)
-{
-    const size_t count = (size_t)c->max_position_embeddings * (size_t)c->hidden_size;
-    void *table = NULL;
-    pf_status status;
-    PF_TRY(pf_alloc(&table, count, sizeof(float), "sinusoidal positions"));
-    pf_sinusoids(table, 0, c->max_position_embeddings, c->hidden_size);
-    PF_TRY_OR(done, pf_buffer_create(device, count * sizeof(float), "sinusoidal positions", &w->sinusoids));
-    PF_TRY_OR(done, pf_buffer_write(w->sinusoids, 0, table, count * sizeof(float)));
-    w->position = w->sinusoids;
-done:
-    pf_free(table);
-    return status;
-}
-
 static pf_status create_arenas(pf_device *device, const pf_plan *plan, pf_weights *w)
 {
     PF_TRY(pf_buffer_create(device, plan->parameters, "weights", &w->parameters));
@@ -90,7 +74,6 @@ pf_status pf_weights_create(pf_device *device, const struct pf_config *c, const 
     PF_TRY(view_pair(w, p->token_embedding, (size_t)c->vocab_size * D, &w->token, &w->d_token));
     PF_TRY(view_pair(w, p->position_embedding, (size_t)c->max_position_embeddings * D, &w->position,
                      &w->d_position));
-    if (c->position_embedding_type == PF_POSITION_SINUSOIDAL) PF_TRY(make_sinusoids(device, c, w));
     for (int layer = 0; layer < c->num_hidden_layers; layer++)
         PF_TRY(view_layer(w, c, &p->layer[layer], &w->layers[layer]));
     PF_TRY(view_norm(w, p->norm_weight, p->norm_bias, c->hidden_size, &w->norm));
@@ -104,7 +87,6 @@ void pf_weights_free(pf_weights *w)
     pf_buffer_free(w->parameters);
     pf_buffer_free(w->gradients);
     pf_buffer_free(w->projections);
-    pf_buffer_free(w->sinusoids);
     pf_free(w->views);
     pf_free(w->layers);
 }

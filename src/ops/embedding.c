@@ -60,7 +60,7 @@ pf_status pf_embedding_run(pf_embedding *op, const pf_embedding_forward *call)
                           PF_ARGS(pf_arg_buffer(call->x), pf_arg_buffer(call->token_table),
                                   pf_arg_buffer(call->position_table ? call->position_table : call->token_table),
                                   pf_arg_buffer(call->token), pf_arg_int(call->position_table != NULL),
-                                  pf_arg_int(call->rows), pf_arg_int(op->rows_each)));
+                                  pf_arg_int(call->first_position), pf_arg_int(call->rows), pf_arg_int(op->rows_each)));
 }
 
 static pf_status run_tokens(pf_embedding *op, const pf_embedding_backward *call)

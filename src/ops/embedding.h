@@ -13,7 +13,7 @@ void pf_embedding_free(pf_embedding *op);
 
 //   x               [N,D]
 //   token_table     [A,D]
-//   position_table  [Lmax,D]  learned or sinusoids; NULL: none
+//   position_table  [Lmax,D]  learned or sinusoids; NULL: none. Its first row is that of `first_position`
 //   token           int [N], 0 .. A-1
 //   place           pf_place [N], positions 0 .. Lmax-1; needed with positions or dropout
 typedef struct pf_embedding_forward {
@@ -21,6 +21,7 @@ typedef struct pf_embedding_forward {
     const pf_buffer *token_table, *position_table, *token, *place;
     const pf_dropout *dropout; // NULL: none
     int rows;                  // N
+    int first_position;
 } pf_embedding_forward;
 
 pf_status pf_embedding_run(pf_embedding *op, const pf_embedding_forward *call);

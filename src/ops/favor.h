@@ -89,4 +89,15 @@ typedef struct pf_favor_backward {
 // whole sequences, as run without `resume`.
 pf_status pf_favor_run_backward(pf_favor *op, const pf_favor_backward *call);
 
+// ---- a causal state outside of the device ----
+//
+// sums [H, maps*M, E+1]: S and behind it z, the sums of the features alone; references [H, maps*M]: sums are
+// exp(reference) times too small, for features that are exponentials only. `maps` is 2 for hyperbolic and
+// trigonometric features. `state` is that of one sequence, pf_favor_state_bytes(config, 1).
+
+int pf_favor_state_features(const pf_favor_config *config); // maps*M
+bool pf_favor_state_has_references(const pf_favor_config *config);
+void pf_favor_state_unpack(const pf_favor_config *config, const float *state, float *sums, float *references);
+void pf_favor_state_pack(const pf_favor_config *config, const float *sums, const float *references, float *state);
+
 #endif

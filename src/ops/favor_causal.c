@@ -15,12 +15,6 @@ enum { NARROW_BACKWARD_SLICE = 16 };
 
 enum { MOST_CHUNK = 32 }; // tokens of a chunk on any device, at most
 
-// cl/lib/exponents.clh
-static bool is_exponential(pf_favor_kernel kernel)
-{
-    return (kernel >= PF_FAVOR_SOFTMAX && kernel <= PF_FAVOR_SOFTMAX_OPRF) || kernel == PF_FAVOR_EXP;
-}
-
 static pf_status create_backward(pf_favor *op, const char *name, pf_kernel **out)
 {
     pf_define defines[PF_FAVOR_DEFINES];
@@ -45,7 +39,7 @@ size_t pf_favor_causal_scratch_bytes(const pf_favor_config *config, pf_favor_roo
 {
     (void)backward; // both sweeps use the same states, one after the other
     size_t each = pf_favor_state_floats(config);
-    if (is_exponential(config->kernel)) each += 2 * (size_t)pf_favor_tiles_of(config).features * MOST_CHUNK;
+    if (pf_favor_is_exponential(config->kernel)) each += 2 * (size_t)pf_favor_tiles_of(config).features * MOST_CHUNK;
     const size_t heads = (size_t)room.sequences * (size_t)config->n_heads;
     return (pf_favor_packed_floats(config) + heads * each) * sizeof(float);
 }

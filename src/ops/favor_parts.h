@@ -21,6 +21,12 @@ int pf_favor_tokens(const pf_favor_config *config, pf_shape shape);
 // Whether the map estimates softmax attention.
 bool pf_favor_is_softmax(pf_favor_kernel kernel);
 
+// Whether features are exponentials that have references (cl/lib/exponents.clh); for the causal direction.
+bool pf_favor_is_exponential(pf_favor_kernel kernel);
+
+// Hyperbolic and trigonometric features are two maps of the same projection side by side.
+int pf_favor_maps(pf_favor_kernel kernel);
+
 // M as the kernels see it: without a projection E.
 int pf_favor_feature_rows(const pf_favor_config *config);
 

@@ -7,15 +7,18 @@
 
 typedef struct pf_rotary pf_rotary;
 
-// For heads of `head_width` (even) and positions 0 .. max_positions-1. Makes and uploads the table of angles,
-// computed in double: 4 * head_width bytes for each position.
-pf_status pf_rotary_create(pf_device *device, int head_width, int max_positions, pf_rotary **out);
+// For heads of `head_width` (even) and batches whose positions are at most `room` consecutive ones: a table of
+// angles, 4 * head_width bytes for each of these.
+pf_status pf_rotary_create(pf_device *device, int head_width, int room, pf_rotary **out);
 void pf_rotary_free(pf_rotary *op);
+
+// The calls that follow have positions first .. first+count-1: makes and uploads their angles where they are new.
+pf_status pf_rotary_reach(pf_rotary *op, int first, int count);
 
 // Turns the `heads` heads that start at x (q and k beside each other are one call), in place.
 //
 //   x      [N, heads*E]  inside rows of any stride
-//   place  pf_place [N], positions below max_positions
+//   place  pf_place [N], positions within those of pf_rotary_reach
 typedef struct pf_rotary_call {
     pf_rows x;
     const pf_buffer *place;

@@ -11,6 +11,8 @@
 enum {
     PF_BLOCK_ROWS = 256,       // tokens of a block, doubled until a sequence has at most
     PF_MOST_BLOCKS_EACH = 32,  // so many blocks
+    PF_CHUNK_ROWS = 64,        // a causal sequence cut at multiples of it, what came before being carried, gives
+                               // the same bits as the whole: every tile of attention, on any device, divides it
 };
 
 // int4 in the kernels, in this order.

@@ -80,7 +80,7 @@ START_TEST(forward_equals_reference)
     must(pf_embedding_run(op, &(pf_embedding_forward){x, on_device(p.token_table, p.token_count),
                                                       cases[_i].positions ? positions : NULL,
                                                       on_device(p.token, (size_t)p.rows),
-                                                      on_device(p.place, 4 * (size_t)p.rows), &p.dropout, p.rows}));
+                                                      on_device(p.place, 4 * (size_t)p.rows), &p.dropout, p.rows, 0}));
     // One addition and one multiplication in fp32.
     test_close("x", from_device(x, p.count), expected, p.count, 2e-7);
     pf_sequences_free(p.sequences);
@@ -164,7 +164,7 @@ START_TEST(what_is_missing_is_named)
     must(pf_embedding_create(test_device(), 3, 4, false, &op));
     pf_buffer *any = on_device(NULL, 16);
     const pf_dropout dropout = pf_dropout_at(0.1, 1, 1, 1);
-    pf_embedding_forward call = {any, any, any, any, NULL, NULL, 1};
+    pf_embedding_forward call = {any, any, any, any, NULL, NULL, 1, 0};
     ck_assert_int_eq(pf_embedding_run(op, &call), PF_ERROR_USAGE);
     call.place = any;
     call.dropout = &dropout;
