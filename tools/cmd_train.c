@@ -1,7 +1,6 @@
 // performer train: trains a model, with a progress bar; can be killed and resumed.
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "performer/train.h"
@@ -119,12 +118,6 @@ static void print_step(const train_options *o, const pf_training_report *r, int6
             100 * r->valid_accuracy);
 }
 
-static double peak_resident_mb(void)
-{
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss / 1e3 : 0;
-}
-
 static pf_status run_steps(const train_options *o, pf_training *training)
 {
     const int64_t steps = pf_training_config(training)->train.steps;
@@ -188,9 +181,7 @@ static pf_status train(const train_options *o, pf_device *device, const volatile
     if (status != PF_OK) return status;
     print_start(o, device, training);
     status = run_steps(o, training);
-    if (!o->common.quiet)
-        fprintf(stderr, "device buffers: %.1f MB at most; resident memory: %.1f MB at most\n",
-                (double)pf_device_peak_bytes(device) / 1e6, peak_resident_mb());
+    if (!o->common.quiet && !o->common.verbose) pf_tool_print_memory(device); // verbose: when the device is closed
     pf_training_close(training);
     return status;
 }

@@ -2,6 +2,7 @@
 #include "tools/device.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 pf_status pf_tool_device_open(const pf_common *common, pf_device **out)
 {
@@ -14,6 +15,14 @@ pf_status pf_tool_device_open(const pf_common *common, pf_device **out)
     return pf_device_open(&options, out);
 }
 
+void pf_tool_print_memory(const pf_device *device)
+{
+    struct rusage usage;
+    const double resident = getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss / 1e3 : 0;
+    fprintf(stderr, "device buffers: %.1f MB at most; resident memory: %.1f MB at most\n",
+            (double)pf_device_peak_bytes(device) / 1e6, resident);
+}
+
 pf_status pf_tool_device_close(const pf_common *common, pf_device *device, pf_status status)
 {
     const bool wanted = common->profile && (status == PF_OK || status == PF_INTERRUPTED);
@@ -24,6 +33,7 @@ pf_status pf_tool_device_close(const pf_common *common, pf_device *device, pf_st
         if (written == PF_OK) fputs(table, stderr);
         if (written != PF_OK) status = written;
     }
+    if (common->verbose && status == PF_OK) pf_tool_print_memory(device);
     pf_device_close(device);
     return status;
 }

@@ -32,7 +32,8 @@ typedef struct pf_stream_flags {
          .low = 1,                                                                                           \
          .high = INT32_MAX,                                                                                  \
          .at = (flags) + offsetof(pf_stream_flags, batch_tokens),                                            \
-         .help = "most tokens computed at once; by default what the device's memory suggests"},              \
+         .help = "most tokens computed at once; by default what the device's memory suggests. A causal "     \
+                 "model takes a longer sequence in chunks, one that sees both sides takes it whole"},        \
         {.name = "long",                                                                                     \
          .type = PF_OPTION_CHOICE,                                                                           \
          .value = "WHAT",                                                                                    \
