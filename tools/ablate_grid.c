@@ -40,11 +40,12 @@ static void print_grid_tsv(pf_output *out, const pf_arm_groups *all)
 
 static void print_grid_table(pf_output *out, const pf_arm_groups *all)
 {
-    pf_output_print(out, "%-34s %9s %10s %10s %10s %9s %10s\n", "attention", "loss", "deviation",
+    const int width = pf_ablation_label_width(all);
+    pf_output_print(out, "%-*s %9s %10s %10s %10s %9s %10s\n", width, "attention", "loss", "deviation",
                     "perplexity", "accuracy", "tokens/s", "seconds");
     for (int i = 0; i < all->count; i++) {
         const pf_arm_group *g = &all->group[i];
-        pf_output_print(out, "%-34s ", g->first->label);
+        pf_output_print(out, "%-*s ", width, g->first->label);
         if (g->n_points) {
             const pf_arm_point *p = &g->point[g->n_points - 1];
             pf_output_print(out, "%9.4f ", p->loss.mean);
@@ -52,8 +53,9 @@ static void print_grid_table(pf_output *out, const pf_arm_groups *all)
                 pf_output_print(out, "%10.4f ", p->loss.deviation);
             else
                 pf_output_print(out, "%10s ", "-");
-            pf_output_print(out, "%10.6g %8.2f %% %9.0f %10.1f", p->perplexity.mean, 100 * p->accuracy.mean,
-                            tokens_per_s(g), p->seconds.mean);
+            pf_output_print(out, p->perplexity.mean < 1e6 ? "%10.3f" : "%10.3g", p->perplexity.mean);
+            pf_output_print(out, " %8.2f %% %9.0f %10.1f", 100 * p->accuracy.mean, tokens_per_s(g),
+                            p->seconds.mean);
         }
         if (g->n_failed) pf_output_print(out, " "), pf_ablation_print_failure(out, g);
         pf_output_print(out, "\n");

@@ -120,6 +120,14 @@ pf_status pf_ablation_write_curves(const pf_ablation *a, const pf_arm_groups *al
     return pf_output_commit(out);
 }
 
+int pf_ablation_label_width(const pf_arm_groups *all)
+{
+    size_t width = 10;
+    for (int g = 0; g < all->count; g++)
+        if (strlen(all->group[g].first->label) > width) width = strlen(all->group[g].first->label);
+    return (int)width;
+}
+
 void pf_ablation_print_failure(pf_output *out, const pf_arm_group *g)
 {
     if (!g->n_failed) {

@@ -46,6 +46,9 @@ pf_status pf_ablation_write_curves(const pf_ablation *ablation, const pf_arm_gro
 pf_status pf_ablation_write_table(const pf_ablation *ablation, const char *name, const pf_arm_groups *groups,
                                   void (*print)(pf_output *out, const pf_arm_groups *groups));
 
+// Columns that the longest label takes, of tables for people.
+int pf_ablation_label_width(const pf_arm_groups *groups);
+
 // "finite", or how many seeds were not and why.
 void pf_ablation_print_failure(pf_output *out, const pf_arm_group *group);
 

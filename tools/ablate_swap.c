@@ -25,7 +25,7 @@ static void print_row(pf_output *out, const pf_arm_groups *all, const pf_arm_gro
 {
     const pf_arm_group *steps = &all->group[longest_group(all)];
     const bool is_exact = g == &all->group[0];
-    pf_output_print(out, is_tsv ? "%s" : "%-34s", g->first->label);
+    pf_output_print(out, "%-*s", is_tsv ? 0 : pf_ablation_label_width(all), g->first->label);
     for (int i = 0; i < steps->n_points; i++) {
         const pf_arm_point *p = point_at(g, steps->point[i].step);
         if (is_exact) p = i == 0 && g->n_points ? &g->point[g->n_points - 1] : NULL;
@@ -44,7 +44,8 @@ static void print_row(pf_output *out, const pf_arm_groups *all, const pf_arm_gro
 static void print_rows(pf_output *out, const pf_arm_groups *all, bool is_tsv)
 {
     const pf_arm_group *steps = &all->group[longest_group(all)];
-    pf_output_print(out, is_tsv ? "arm" : "%-34s", "validation loss after steps:");
+    pf_output_print(out, "%-*s", is_tsv ? 0 : pf_ablation_label_width(all),
+                    is_tsv ? "arm" : "loss after step");
     for (int i = 0; i < steps->n_points; i++)
         pf_output_print(out, is_tsv ? "\tstep_%" PRId64 : " %8" PRId64, steps->point[i].step);
     pf_output_print(out, is_tsv ? "\tresult\n" : "\n");
