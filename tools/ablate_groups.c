@@ -66,11 +66,15 @@ static pf_status make_group(const pf_ablation *a, int first, pf_arm_group *out)
     g.point = calloc((size_t)g.n_points + 1, sizeof *g.point);
     for (int p = 0; scratch && g.point && p < g.n_points; p++)
         g.point[p] = measure_point(g.first, g.n_seeds, p, scratch);
-    const bool ok = scratch && g.point;
+    pf_status status = PF_OK;
+    if (!scratch || !g.point) {
+        free(g.point);
+        status = pf_tool_fail(PF_ERROR_FAILED, "out of memory");
+    } else {
+        *out = g;
+    }
     free(scratch);
-    if (!ok) return free(g.point), pf_tool_fail(PF_ERROR_FAILED, "out of memory");
-    *out = g;
-    return PF_OK;
+    return status;
 }
 
 void pf_arm_groups_free(pf_arm_groups *g)

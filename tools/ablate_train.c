@@ -95,7 +95,7 @@ static pf_status look_at(const pf_ablation *a, pf_arm *arm)
     const bool failed = run && read_note(a, arm, failure_file, text),
                started = !arm->start || read_start(a, arm);
     if (failed && status == PF_OK) arm->failure = strdup(text);
-    if (run && status == PF_OK && started && (failed || is_complete(arm, run)))
+    if (run && status == PF_OK && (failed || (started && is_complete(arm, run))))
         arm->run = run;
     else
         pf_run_free(run);
@@ -127,7 +127,10 @@ static pf_status open_training(const pf_ablation *a, const pf_arm *arm, pf_train
     for (int i = 0; i < a->n_settings; i++) settings[n++] = a->setting[i];
     for (int i = 0; i < arm->n_settings; i++) settings[n++] = arm->setting[i];
     char *run = path_of(a, arm, NULL), *start = arm->start ? path_of(a, arm->start, NULL) : NULL;
-    if (!run || (arm->start && !start)) return free(run), pf_tool_fail(PF_ERROR_FAILED, "out of memory");
+    if (!run || (arm->start && !start)) {
+        free(run);
+        return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
+    }
     const pf_training_options options = {
         .run = run,
         .resume = true,

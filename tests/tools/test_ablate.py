@@ -111,6 +111,11 @@ class Ablate(DeviceTest):
         self.assertIn("NaN: step ", out)
         self.assertIn("not finite: requ", self.picture("a/loss-tokens.svg"))
         self.assertEqual(self.ablate("a", *hot, "--resume"), (rows, out))
+        swap = ("ablate", *self.small, "-o", "s", "--recipe", "swap", *hot[:2], "--fine-tune-steps", "3", *hot[4:])
+        out = self.succeeds(*swap)
+        rows = {row["arm"]: row["result"].split(":")[0] for row in self.table("s/swap.tsv")}
+        self.assertEqual(rows, {"exact": "finite", "requ, swapped in": "NaN", "requ, from scratch": "NaN"})
+        self.assertEqual(self.succeeds(*swap, "--resume"), out)
 
     def test_what_is_done_is_passed_over_and_other_options_are_refused(self):
         rows, out = self.ablate("a", *KERNELS)
