@@ -3,15 +3,11 @@
 #include "performer/attention_map.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/random.h"
 #include "data/alphabet.h"
-#include "model/init.h"
-#include "model/performer.h"
+#include "infer/map_model.h"
 #include "model/projection.h"
 #include "ref/favor_ref.h"
 #include "ref/softmax_attention_ref.h"
@@ -20,65 +16,25 @@
 #include "support/suite.h"
 #include "support/temporary.h"
 
-// E 12: neither tokens nor letters are whole blocks.
-enum { D = 24, H = 2, E = 12, M = 20, LAYERS = 2, WINDOW = 5, L = 39, SETTINGS = 3 };
+enum { L = 39 };
 
-// Heads of every kind, both directions.
-static const char *const kinds[][SETTINGS] = {
-    {"objective=mlm", "attention.type=softmax", "position_embedding_type=learned"},
-    {"objective=clm", "attention.type=softmax", "position_embedding_type=rotary"},
-    {"objective=mlm", "attention.kernel=relu", "position_embedding_type=rotary"},
-    {"objective=clm", "attention.kernel=relu", "attention.local_heads=1"},
-    {"objective=mlm", "attention.kernel=softmax_hyperbolic", "attention.local_heads=1"},
-    {"objective=clm", "attention.kernel=softmax", "position_embedding_type=learned"},
-    {"objective=mlm", "attention.projection=none", "attention.kernel=elu1"},
-};
-enum { KINDS = sizeof kinds / sizeof *kinds, EXACT_CAUSAL = 1, RELU = 2, LOCAL_CAUSAL = 3, UNPROJECTED = 6 };
+static struct pf_config config; // of the models at hand
 
-static struct pf_config config;
-
-// `rows`: how large a batch it has room for.
 static pf_model *make_model(int kind, int32_t rows)
 {
-    static const char *const sizes[] = {"hidden_size=24",           "num_hidden_layers=2",
-                                        "num_attention_heads=2",    "attention.window=5",
-                                        "intermediate_size=32",     "max_position_embeddings=60",
-                                        "attention.num_features=20"};
-    const pf_model_limits limits = {.max_rows = rows, .max_sequences = 2, .max_length = 60, .probe = true};
-    pf_model *model = NULL;
-    pf_config_default(&config);
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) must(pf_config_set(&config, sizes[i]));
-    for (int i = 0; i < SETTINGS; i++) must(pf_config_set(&config, kinds[kind][i]));
-    must(pf_config_finish(&config, PF_CONFIG_USER));
-    must(pf_model_create(test_device(), &config, &limits, &model));
-    const pf_parameters *params = pf_model_params(model);
-    float *trained = calloc(params->trained_size, sizeof *trained);
-    float *projections = calloc(params->projections_size + 1, sizeof *projections);
-    must(pf_init_parameters(&config, params, 5, trained, projections));
-    // Fresh queries and keys are so small that every map is nearly even.
-    for (int l = 0; l < LAYERS; l++)
-        for (size_t i = 0; i < 2 * D * D; i++) trained[params->layer[l].qkv_weight + i] *= 3;
-    must(pf_model_upload(model, trained, projections));
-    free(trained);
-    free(projections);
+    pf_model *model = map_model(kind, rows);
+    config = *pf_model_config(model);
     return model;
 }
 
 static const char protein[] = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPIL"; // 37 residues
 static const char fasta[] = ">../a protein\nMKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPIL\n>b|2\nW\n>c\nGGSYQW\n";
 
-static const char *write_fasta(const char *text)
-{
-    const char *path = temporary("in.fasta");
-    must(pf_write_file(path, text, strlen(text), NULL));
-    return path;
-}
-
 static pf_attention_maps *open_maps(pf_model *model, pf_attention_maps_options options)
 {
     static const char *paths[1];
     pf_attention_maps *maps = NULL;
-    paths[0] = write_fasta(fasta);
+    paths[0] = map_fasta(fasta);
     options.stream.files = paths;
     options.stream.n_files = 1;
     if (options.n_sequences == 0 && options.n_ids == 0) options.n_sequences = 1;
@@ -330,7 +286,7 @@ static void refuse(pf_model *model, pf_attention_maps_options options, pf_status
     static const char *paths[1];
     pf_attention_maps *maps = NULL;
     pf_attention_map map;
-    paths[0] = write_fasta(fasta);
+    paths[0] = map_fasta(fasta);
     options.stream.files = paths;
     options.stream.n_files = 1;
     if (options.n_ids == 0) options.n_sequences = 1;
