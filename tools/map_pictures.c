@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tools/plot_grid.h"
 #include "tools/report.h"
@@ -24,6 +25,22 @@ struct pf_map_pictures {
     pf_plot_grid grid;
 };
 
+static bool is_few(const pf_map_pictures *p)
+{
+    return p->n_layers * p->n_heads <= MOST_SINGLE;
+}
+
+// For the pictures of single maps.
+static pf_status make_folder(const char *directory)
+{
+    char *path = NULL;
+    pf_status status = PF_OK;
+    if (asprintf(&path, "%s/heads", directory) < 0) return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
+    if (mkdir(path, 0777) != 0) status = pf_tool_fail(PF_ERROR_FAILED, "%s: %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
 pf_status pf_map_pictures_create(const char *directory, int n_layers, int n_heads, pf_map_pictures **out)
 {
     pf_map_pictures *made = calloc(1, sizeof *made);
@@ -34,6 +51,11 @@ pf_status pf_map_pictures_create(const char *directory, int n_layers, int n_head
         return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
     }
     *made = (pf_map_pictures){.directory = copy, .n_layers = n_layers, .n_heads = n_heads};
+    const pf_status status = is_few(made) ? make_folder(directory) : PF_OK;
+    if (status != PF_OK) {
+        pf_map_pictures_free(made);
+        return status;
+    }
     *out = made;
     return PF_OK;
 }
@@ -46,11 +68,12 @@ void pf_map_pictures_free(pf_map_pictures *p)
     free(p);
 }
 
-static FILE *create_file(const pf_map_pictures *p, const char *name, const char *ending, pf_status *status)
+static FILE *create_file(const pf_map_pictures *p, const char *folder, const char *name, const char *ending,
+                         pf_status *status)
 {
     char *path = NULL;
     FILE *file = NULL;
-    if (asprintf(&path, "%s/%s%s", p->directory, name, ending) < 0) path = NULL;
+    if (asprintf(&path, "%s/%s%s%s", p->directory, folder, name, ending) < 0) path = NULL;
     if (path) file = fopen(path, "w");
     if (!file) *status = pf_tool_fail(PF_ERROR_FAILED, "%s: %s", path ? path : name, strerror(errno));
     free(path);
@@ -183,7 +206,7 @@ static pf_status begin_grid(pf_map_pictures *p, const pf_attention_map *map)
         note, sizeof note,
         "%llu residues, %d tokens with begin and end; a row of maps for each layer, a column for each head%s",
         (unsigned long long)map->n_residues, map->length, map->deviations ? "; means over draws" : "");
-    p->file = create_file(p, map->name, ".svg", &status);
+    p->file = create_file(p, "", map->name, ".svg", &status);
     if (!p->file) return status;
     p->grid.columns = p->n_heads;
     pf_plot_grid_begin(&p->grid, p->file, title, note, p->n_layers * p->n_heads);
@@ -196,7 +219,7 @@ static pf_status write_single(const pf_map_pictures *p, const pf_attention_map *
     pf_status status = PF_OK;
     char ending[64];
     snprintf(ending, sizeof ending, ".layer%d.head%d.svg", map->layer, map->head);
-    FILE *file = create_file(p, map->name, ending, &status);
+    FILE *file = create_file(p, "heads/", map->name, ending, &status);
     if (!file) return status;
     pf_plot_matrix_write(file, matrix);
     return close_file(file, map->name);
@@ -204,13 +227,12 @@ static pf_status write_single(const pf_map_pictures *p, const pf_attention_map *
 
 pf_status pf_map_pictures_add(pf_map_pictures *p, const pf_attention_map *map)
 {
-    const bool is_few = p->n_layers * p->n_heads <= MOST_SINGLE;
     picture made;
     pf_status status = map->is_first ? begin_grid(p, map) : PF_OK;
     if (status != PF_OK) return status;
-    if (make_picture(&made, map, is_few ? FULL_SIZE : SMALL_SIZE)) {
+    if (make_picture(&made, map, is_few(p) ? FULL_SIZE : SMALL_SIZE)) {
         pf_plot_grid_add(&p->grid, &made.matrix);
-        if (is_few) status = write_single(p, map, &made.matrix);
+        if (is_few(p)) status = write_single(p, map, &made.matrix);
     } else {
         status = pf_tool_fail(PF_ERROR_FAILED, "out of memory");
     }

@@ -1,5 +1,5 @@
 // Pictures of attention maps: one of a whole sequence, a row for each layer and a column for each head; and
-// one of each map where they are few.
+// one of each map, in the folder heads, where they are few.
 #ifndef TOOLS_MAP_PICTURES_H
 #define TOOLS_MAP_PICTURES_H
 

@@ -39,7 +39,7 @@ class AttentionMap(DeviceTest):
         _, files = self.maps(MLM, "in.fa")
         name = "1-sp_P1_.._UBI"
         single = [f"{name}.layer{layer}.head{head}.svg" for layer in (1, 2) for head in range(1, 5)]
-        self.assertEqual(files, [*single, f"{name}.npy", f"{name}.svg", "maps.tsv"])
+        self.assertEqual(files, [f"{name}.npy", f"{name}.svg", "heads", "maps.tsv"])
         tokens = len(PROTEINS[0][1]) + 2
         shape, values = self.npy(f"{name}.npy")
         self.assertEqual(shape, [2, 4, tokens, tokens])
@@ -48,8 +48,9 @@ class AttentionMap(DeviceTest):
             self.assertAlmostEqual(math.fsum(values[row * tokens:(row + 1) * tokens]), 1, delta=2e-6)
         self.assertEqual(self.table("maps.tsv")[1:], [[name, "sp|P1|../UBI", str(tokens - 2), str(tokens)]])
         self.check_picture(f"{name}.svg", "What the tokens of sp|P1|../UBI attend to")
+        self.assertEqual(sorted(os.listdir(self.path("out/heads"))), single)
         for file in single:
-            self.check_picture(file, "token attended to")
+            self.check_picture("heads/" + file, "token attended to")
 
     def test_a_causal_model_looks_back_only(self):
         self.maps(CLM, "in.fa", "--id", "w")
