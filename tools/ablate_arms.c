@@ -210,6 +210,8 @@ pf_status pf_ablation_make_grid(pf_ablation *a, const pf_ablation_plan *plan)
 
 // --- the recipe: a trained exact model's attention is swapped for FAVOR ---------------------------
 
+#define FINE_TUNE_RATE 0.25 // of the learning rate, after a swap
+
 typedef enum swap_kind { SWAP_EXACT, SWAP_SWAPPED, SWAP_SCRATCH } swap_kind;
 
 static pf_status add_swap_arms(pf_ablation *a, const pf_ablation_plan *plan, const char *kernel,
@@ -226,6 +228,9 @@ static pf_status add_swap_arms(pf_ablation *a, const pf_ablation_plan *plan, con
         if (kind == SWAP_SWAPPED) arm->start = &a->arm[s]; // the exact models come first
         set_attention(arm);
         if (kind != SWAP_EXACT) {
+            if (kind == SWAP_SWAPPED) // what is trained is not to be thrown about by moments that begin at 0
+                set(arm, "train.learning_rate=%.17g",
+                    FINE_TUNE_RATE * arm->start->config.train.learning_rate);
             set(arm, "train.steps=%" PRId64, plan->fine_tune_steps);
             set(arm, "train.warmup_steps=%" PRId64, plan->fine_tune_steps / 10);
             set(arm, "train.eval_interval=%" PRId64,

@@ -67,15 +67,18 @@ static void print_verdict(pf_output *out, const pf_arm_groups *all, const pf_arm
     int back = 1;
     while (back < g->n_points && g->point[back].loss.mean > trained) back++;
     pf_output_print(out, "%s: the loss goes from %.4f to %.4f at once", g->first->label, trained, at_once);
+    const int64_t last = g->point[g->n_points - 1].step;
     if (at_once <= trained)
-        pf_output_print(out, ", nothing is lost; it is %.4f after %" PRId64 " steps.\n", end,
-                        g->point[g->n_points - 1].step);
+        pf_output_print(out, ", nothing is lost; it is %.4f after %" PRId64 " steps.\n", end, last);
     else if (back < g->n_points)
         pf_output_print(out, " and is back after %" PRId64 " steps; it is %.4f after %" PRId64 ".\n",
-                        g->point[back].step, end, g->point[g->n_points - 1].step);
-    else
+                        g->point[back].step, end, last);
+    else if (end < at_once)
         pf_output_print(out, "; %.0f %% of what was lost is back after %" PRId64 " steps (%.4f).\n",
-                        100 * (at_once - end) / (at_once - trained), g->point[g->n_points - 1].step, end);
+                        100 * (at_once - end) / (at_once - trained), last, end);
+    else
+        pf_output_print(out, "; nothing of what was lost is back after %" PRId64 " steps (%.4f).\n", last,
+                        end);
 }
 
 static void print_table(pf_output *out, const pf_arm_groups *all)

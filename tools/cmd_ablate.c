@@ -224,7 +224,8 @@ const pf_command pf_command_ablate = {
         "10 minutes on two cores: exact attention, and four kernels with and without renormalisation.\n"
         "The recipe swap (\"backwards compatibility\") trains with exact attention, puts FAVOR in its place, "
         "and shows\n"
-        "the loss at once and after more steps, beside trainings from scratch.\n"
+        "the loss at once and after more steps at a quarter of the learning rate, beside trainings from "
+        "scratch.\n"
         "All heads are of the same kind: attention.local_heads is 0 unless --set says otherwise.",
     .example =
         "performer ablate --train train.fasta --valid valid.fasta -o ablation\n"
