@@ -101,14 +101,9 @@ static bool ends_with(const char *name, const char *end)
     return length > tail && name[0] != '.' && !strcmp(name + length - tail, end);
 }
 
-// Not those of single heads (NAME.layerL.headH.svg): NAME.svg beside them shows them all.
 static int is_picture(const struct dirent *entry)
 {
-    const char *layer = strstr(entry->d_name, ".layer");
-    int number[2], end = 0;
-    const bool is_one_head =
-        layer && sscanf(layer, ".layer%d.head%d.svg%n", &number[0], &number[1], &end) == 2 && end > 0;
-    return ends_with(entry->d_name, ".svg") && !is_one_head;
+    return ends_with(entry->d_name, ".svg");
 }
 
 static int is_table(const struct dirent *entry)
