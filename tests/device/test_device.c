@@ -112,6 +112,35 @@ START_TEST(memory_that_is_not_there_is_refused_before_the_driver_is_asked)
 }
 END_TEST
 
+START_TEST(rows_are_copied_and_nothing_between_them)
+{
+    enum { FROM_STRIDE = 7, TO_STRIDE = 5, ROWS = 4, WIDTH = 3, COUNT = 40 };
+    int x[COUNT], y[COUNT] = {0};
+    pf_buffer *from = NULL, *to = NULL;
+    for (int i = 0; i < COUNT; i++) x[i] = i + 1;
+    must(pf_buffer_create(test_device(), sizeof x, "from", &from));
+    must(pf_buffer_create(test_device(), sizeof y, "to", &to));
+    must(pf_buffer_write(from, 0, x, sizeof x));
+    must(pf_buffer_write(to, 0, y, sizeof y));
+    // From column 4 of row 1 on, to column 2 of row 2 on.
+    const pf_buffer_rows source = {from, (FROM_STRIDE + 4) * sizeof *x, FROM_STRIDE * sizeof *x};
+    const pf_buffer_rows target = {to, (2 * TO_STRIDE + 2) * sizeof *y, TO_STRIDE * sizeof *y};
+    must(pf_buffer_copy_rows(target, source, WIDTH * sizeof *x, ROWS));
+    must(pf_buffer_read(to, 0, y, sizeof y));
+    for (int r = 0; r < ROWS; r++)
+        for (int i = 0; i < WIDTH; i++) {
+            int *copied = &y[(2 + r) * TO_STRIDE + 2 + i];
+            ck_assert_int_eq(*copied, x[(1 + r) * FROM_STRIDE + 4 + i]);
+            *copied = 0;
+        }
+    for (int i = 0; i < COUNT; i++) ck_assert_int_eq(y[i], 0);
+    ck_assert_int_eq(pf_buffer_copy_rows(target, source, WIDTH * sizeof *x, ROWS + 3), PF_ERROR_USAGE);
+    ck_assert_int_eq(pf_buffer_copy_rows(target, source, (TO_STRIDE + 1) * sizeof *x, 1), PF_ERROR_USAGE);
+    pf_buffer_free(from);
+    pf_buffer_free(to);
+}
+END_TEST
+
 START_TEST(host_memory_that_ends_while_opening_leaks_nothing)
 {
     for (long n = 0;; n++) {
@@ -155,6 +184,7 @@ Suite *suite(void)
     tcase_add_test(all, threads_take_a_part_of_the_device);
     tcase_add_test(all, a_build_failure_names_file_constants_and_log);
     tcase_add_test(all, memory_that_is_not_there_is_refused_before_the_driver_is_asked);
+    tcase_add_test(all, rows_are_copied_and_nothing_between_them);
     tcase_add_test(all, host_memory_that_ends_while_opening_leaks_nothing);
     tcase_add_test(all, a_launch_that_cannot_be_names_its_kernel);
     tcase_set_timeout(all, 120);
