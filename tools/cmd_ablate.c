@@ -128,7 +128,7 @@ static bool is_swap(const ablate_options *o)
 static pf_status set_all(const ablate_options *o, const pf_ablation_plan *plan, char text[4][64],
                          pf_ablation *a)
 {
-    const int64_t part = plan->steps < 8 ? 1 : plan->steps / 8;
+    const int64_t part = (plan->steps + 7) / 8;
     snprintf(text[0], 64, "train.steps=%" PRId64, plan->steps);
     snprintf(text[1], 64, "train.eval_interval=%" PRId64, part);
     snprintf(text[2], 64, "train.checkpoint_interval=%" PRId64, 2 * part);

@@ -18,14 +18,14 @@ pf_unit pf_unit_of_tokens(double most)
 {
     static const pf_unit units[] = {
         {1, "tokens"}, {1e3, "thousand tokens"}, {1e6, "million tokens"}, {1e9, "billion tokens"}, {0, NULL}};
-    return unit_of(units, most / 2); // two million rather than 2000 thousand
+    return unit_of(units, most);
 }
 
 pf_unit pf_unit_of_seconds(double most)
 {
     static const pf_unit units[] = {
         {1, "seconds"}, {60, "minutes"}, {3600, "hours"}, {86400, "days"}, {0, NULL}};
-    return unit_of(units, most / 5);
+    return unit_of(units, most / 5); // 200 seconds rather than 3.3 minutes
 }
 
 // Means over groups of equal numbers of steps, the last may be smaller.

@@ -11,7 +11,7 @@ typedef struct pf_unit {
     const char *name; // "million tokens"
 } pf_unit;
 
-// The largest unit of which `most` is at least one.
+// The largest unit of which `most` is at least one, of time at least five.
 pf_unit pf_unit_of_tokens(double most);
 pf_unit pf_unit_of_seconds(double most);
 
