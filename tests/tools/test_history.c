@@ -62,8 +62,8 @@ START_TEST(a_long_history_becomes_few_points_that_hold_all_of_it)
     ck_assert_double_eq_tol(h.tokens[h.n_steps - 1], STEPS / 1e3, 1e-12);
     ck_assert_double_eq_tol(h.seconds[h.n_steps - 1], 2.0 * STEPS / 60, 1e-12); // one division
     for (int i = 0; i < h.n_steps; i++)
-        losses +=
-            h.loss[i] * (h.tokens[i] - (i ? h.tokens[i - 1] : 0)); // a mean times how many steps it holds
+        losses += 1000 * h.loss[i] *
+                  (h.tokens[i] - (i ? h.tokens[i - 1] : 0)); // a mean times how many steps it holds
     ck_assert_double_eq_tol(losses, (STEPS - 1) / 2.0 * STEPS,
                             1e-6); // whole numbers but for the thirds of means
     ck_assert_double_eq(h.valid_tokens[0], 0.6);
