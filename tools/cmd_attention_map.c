@@ -57,7 +57,7 @@ static const pf_option table[] = {
      .type = PF_OPTION_TEXTS,
      .value = "ID",
      .at = AT(ids),
-     .help = "maps of the sequence with this id; may be given several times"},
+     .help = "maps of the sequence with this id"},
     {.name = "draws",
      .type = PF_OPTION_INTEGER,
      .value = "N",
@@ -253,21 +253,20 @@ const pf_command pf_command_attention_map = {
     .operands = "MODEL FASTA...",
     .details =
         "DIR/N-ID.npy is the N-th sequence's weights [layers, heads, tokens, tokens], float32, begin and end "
-        "among "
-        "the tokens; row i says what token i attends to. N-ID.svg shows all its maps; up to 16 have a "
-        "picture each "
-        "(heads/N-ID.layerL.headH.svg). With --draws N-ID.npy holds means over fresh projections, queries "
-        "and keys "
-        "as the "
-        "model has them, and N-ID.deviation.npy the standard deviations. maps.tsv lists the sequences.\n"
+        "among the tokens; row i says what token i attends to. N-ID.svg shows all its maps; up to 16 have a "
+        "picture each (heads/N-ID.layerL.headH.svg). With --draws N-ID.npy holds means over fresh "
+        "projections, "
+        "queries and keys as the model has them, and N-ID.deviation.npy the standard deviations. maps.tsv "
+        "lists "
+        "the sequences.\n"
         "--similarity measures over all sequences how alike amino acids are to attention: `received`, the "
-        "correlation "
-        "over heads of the attention that two amino acids get (Vig et al. 2020); `given`, the correlation of "
-        "what they "
-        "attend to; `pairs`, what they give to each other over chance, BLOSUM's formula. It prints how each "
-        "correlates with BLOSUM62 over the 190 pairs of different amino acids, and writes similarity.tsv, a "
-        "matrix of "
-        "each (similarity-given.tsv) and similarity.svg.",
+        "correlation over heads of the attention that two amino acids get (Vig et al. 2020); `given`, the "
+        "correlation of what they attend to; `pairs`, what they give to each other over chance, BLOSUM's "
+        "formula. "
+        "It prints how each agrees with BLOSUM62 over the 190 pairs of different amino acids (p: how often "
+        "it "
+        "would by chance, were the letters shuffled), and writes similarity.tsv, a matrix of each "
+        "(similarity-given.tsv) and similarity.svg.",
     .example = "performer attention-map run proteins.fasta -o maps\n"
                "performer attention-map run proteins.fasta --id P00974 --layers 1,-1 --draws 20 -o bpti\n"
                "performer attention-map run proteins.fasta --similarity BLOSUM62 --sequences 0 -o similarity",

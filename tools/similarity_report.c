@@ -87,8 +87,8 @@ static void add_panel(pf_plot_grid *grid, const measure *m)
     char note[160];
     double largest = 0;
     if (m->agreement.pairs)
-        snprintf(note, sizeof note, "%s; with BLOSUM62: Pearson %.2f, Spearman %.2f", m->what,
-                 m->agreement.pearson, m->agreement.spearman);
+        snprintf(note, sizeof note, "%s; with BLOSUM62: Pearson %.2f, Spearman %.2f, p %.2g", m->what,
+                 m->agreement.pearson, m->agreement.spearman, m->agreement.p);
     else
         snprintf(note, sizeof note, "%s", m->what);
     for (int i = 0; i < LETTERS; i++) {
@@ -146,11 +146,12 @@ static pf_status print_agreements(const measure *measures, const pf_similarity_r
     pf_output *out = NULL;
     const pf_status status = pf_output_open(NULL, &out);
     if (status != PF_OK) return status;
-    pf_output_print(out, "measure\tpearson\tspearman\tpairs\tsequences\tresidues\theads\n");
+    pf_output_print(out, "measure\tpearson\tspearman\tp\tpairs\tsequences\tresidues\theads\n");
     for (int i = 0; i < MEASURES; i++) {
         pf_output_print(out, "%s", measures[i].name);
         print_number(out, measures[i].agreement.pearson);
         print_number(out, measures[i].agreement.spearman);
+        print_number(out, measures[i].agreement.p);
         pf_output_print(out, "\t%d\t%" PRIu64 "\t%" PRIu64 "\t%d\n", measures[i].agreement.pairs,
                         r->sequences, r->residues, r->n_heads);
     }

@@ -74,6 +74,8 @@ PF_API void pf_blosum62(pf_letter_matrix *out);
 // in both.
 typedef struct pf_agreement {
     double pearson, spearman; // ties: mean ranks; NaN where they are not defined
+    double
+        p; // how often, were letters shared out by chance, Pearson would be as high: of 10,000 relabellings
     int pairs;
 } pf_agreement;
 

@@ -16,7 +16,7 @@
 #include "infer/weight_columns.h"
 #include "store/npy.h"
 
-enum { MOST_BYTES = 1 << 29, ID_IN_NAME = 80 };
+enum { MOST_BYTES = 1 << 30, ID_IN_NAME = 80 };
 
 struct pf_attention_maps {
     pf_model *model;

@@ -2,7 +2,9 @@
 #include "performer/similarity.h"
 
 #include <math.h>
-#include <stdlib.h>
+
+#include "base/random.h"
+#include "infer/correlation.h"
 
 // Half bits; the lower triangle in the order A R N D C Q E G H I L K M F P S T W Y V, as NCBI prints it.
 static const signed char table[] = {
@@ -41,17 +43,6 @@ void pf_blosum62(pf_letter_matrix *out)
         }
 }
 
-static double correlation(const double *x, const double *y, int count)
-{
-    double x_mean = 0, y_mean = 0, xx = 0, yy = 0, xy = 0;
-    for (int i = 0; i < count; i++) x_mean += x[i] / count, y_mean += y[i] / count;
-    for (int i = 0; i < count; i++) {
-        const double dx = x[i] - x_mean, dy = y[i] - y_mean;
-        xx += dx * dx, yy += dy * dy, xy += dx * dy;
-    }
-    return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : (double)NAN;
-}
-
 // Ranks from 1; equal numbers share the mean of theirs.
 static void rank(double *out, const double *x, int count)
 {
@@ -62,19 +53,57 @@ static void rank(double *out, const double *x, int count)
     }
 }
 
-enum { MOST_PAIRS = PF_SIMILARITY_LETTERS * (PF_SIMILARITY_LETTERS - 1) / 2 };
+enum {
+    LETTERS = PF_SIMILARITY_LETTERS,
+    MOST_PAIRS = LETTERS * (LETTERS - 1) / 2,
+    RELABELLINGS = 9999,
+    RELABELLING_TENSOR = 62, // of the random numbers for studies: these are the same in every run
+};
+
+// The pairs that are known of both, `a` with its letters in this order.
+static int gather(const pf_letter_matrix *a, const int *order, const pf_letter_matrix *b, double *x,
+                  double *y)
+{
+    int count = 0;
+    for (int i = 0; i < LETTERS; i++)
+        for (int j = i + 1; j < LETTERS; j++) {
+            const double of_a = a->at[order[i]][order[j]], of_b = b->at[i][j];
+            if (!isfinite(of_a) || !isfinite(of_b)) continue;
+            x[count] = of_a;
+            y[count++] = of_b;
+        }
+    return count;
+}
+
+// Pairs share letters, so they are no 190 independent points: what counts is how often chance agrees as well
+// when the letters change places (Mantel 1967).
+static double chance(const pf_letter_matrix *a, const pf_letter_matrix *b, double agreement)
+{
+    double x[MOST_PAIRS], y[MOST_PAIRS];
+    int order[LETTERS], as_good = 1;
+    if (!isfinite(agreement)) return (double)NAN;
+    for (int i = 0; i < LETTERS; i++) order[i] = i;
+    for (uint64_t n = 0; n < RELABELLINGS; n++) {
+        for (uint64_t i = LETTERS - 1; i > 0; i--) {
+            const uint64_t j =
+                pf_random_below(i + 1, 0, PF_RANDOM_STUDY, RELABELLING_TENSOR, n * LETTERS + i);
+            const int swapped = order[i];
+            order[i] = order[j];
+            order[j] = swapped;
+        }
+        as_good += pf_correlation(x, y, gather(a, order, b, x, y)) >= agreement;
+    }
+    return (double)as_good / (RELABELLINGS + 1);
+}
 
 void pf_similarity_compare(const pf_letter_matrix *a, const pf_letter_matrix *b, pf_agreement *out)
 {
     double x[MOST_PAIRS], y[MOST_PAIRS], x_rank[MOST_PAIRS], y_rank[MOST_PAIRS];
-    int count = 0;
-    for (int i = 0; i < PF_SIMILARITY_LETTERS; i++)
-        for (int j = i + 1; j < PF_SIMILARITY_LETTERS; j++) {
-            if (!isfinite(a->at[i][j]) || !isfinite(b->at[i][j])) continue;
-            x[count] = a->at[i][j];
-            y[count++] = b->at[i][j];
-        }
+    int in_order[LETTERS];
+    for (int i = 0; i < LETTERS; i++) in_order[i] = i;
+    const int count = gather(a, in_order, b, x, y);
+    const double pearson = pf_correlation(x, y, count);
     rank(x_rank, x, count);
     rank(y_rank, y, count);
-    *out = (pf_agreement){correlation(x, y, count), correlation(x_rank, y_rank, count), count};
+    *out = (pf_agreement){pearson, pf_correlation(x_rank, y_rank, count), chance(a, b, pearson), count};
 }

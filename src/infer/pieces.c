@@ -132,15 +132,15 @@ static uint64_t window_tokens(const pf_pieces *p)
     return smaller(p->options.records.longest, current(p)->n_tokens - p->window);
 }
 
-static bool is_causal(const pf_pieces *p)
+static bool may_cut(const pf_pieces *p)
 {
-    return pf_model_config(p->model)->objective == PF_OBJECTIVE_CLM;
+    return pf_model_config(p->model)->objective == PF_OBJECTIVE_CLM && !p->options.whole;
 }
 
 // Whether the window goes through in several batches.
 static bool is_cut(const pf_pieces *p)
 {
-    return is_causal(p) && window_tokens(p) > p->builder.most_rows;
+    return may_cut(p) && window_tokens(p) > p->builder.most_rows;
 }
 
 // Tokens of the next piece.
@@ -256,7 +256,7 @@ static pf_status fill(pf_pieces *p)
         const uint64_t window = window_tokens(p);
         const bool is_long = window > p->builder.most_rows;
         if (is_long && p->n_pieces > 0) return PF_OK;
-        if (is_long) PF_TRY(is_causal(p) ? make_carry(p, window) : make_room(p, window));
+        if (is_long) PF_TRY(may_cut(p) ? make_carry(p, window) : make_room(p, window));
         const uint64_t count = piece_tokens(p);
         if (is_cut(p)) {
             p->pass_options = (pf_pass){.carry = true, .first_position = (int32_t)(p->first - p->window)};

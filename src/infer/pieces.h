@@ -22,6 +22,7 @@ typedef struct pf_pieces_options {
     pf_records_options records; // `longest` is the model's to say
     pf_piece_task task;
     uint64_t stride; // of masked copies: every stride-th residue, so as many copies; 0: each residue alone
+    bool whole; // windows are never cut, not even for a causal model: for who looks inside a pass
 } pf_pieces_options;
 
 typedef struct pf_piece {

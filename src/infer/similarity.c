@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "data/alphabet.h"
+#include "infer/correlation.h"
 #include "infer/heads.h"
 #include "infer/pieces.h"
 
@@ -33,7 +34,8 @@ struct pf_similarity {
 
 static pf_status open_all(pf_similarity *s, const pf_similarity_options *o)
 {
-    const pf_pieces_options pieces = {.records = {.stream = o->stream}, .task = PF_PIECES_PLAIN};
+    const pf_pieces_options pieces = {
+        .records = {.stream = o->stream}, .task = PF_PIECES_PLAIN, .whole = true};
     void *memory = NULL;
     PF_CHECK(pf_model_get_limits(s->model)->probe, PF_ERROR_USAGE,
              "similarity needs a model opened with probe");
@@ -180,18 +182,6 @@ typedef struct points {
     int count;
 } points;
 
-static double correlation(const points *p)
-{
-    double x_mean = 0, y_mean = 0, xx = 0, yy = 0, xy = 0;
-    if (p->count < 3) return (double)NAN; // any two points lie on a line
-    for (int i = 0; i < p->count; i++) x_mean += p->x[i] / p->count, y_mean += p->y[i] / p->count;
-    for (int i = 0; i < p->count; i++) {
-        const double dx = p->x[i] - x_mean, dy = p->y[i] - y_mean;
-        xx += dx * dx, yy += dy * dy, xy += dx * dy;
-    }
-    return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : (double)NAN;
-}
-
 static void add_point(points *p, double x, double y)
 {
     if (!isfinite(x) || !isfinite(y)) return;
@@ -219,7 +209,7 @@ static double received(const pf_similarity *s, points *p, int a, int b)
 {
     p->count = 0;
     for (int h = 0; h < s->n_tables; h++) add_point(p, share(&s->tables[h], a), share(&s->tables[h], b));
-    return correlation(p);
+    return pf_correlation(p->x, p->y, p->count);
 }
 
 static double given(const pf_similarity *s, points *p, int a, int b)
@@ -232,7 +222,7 @@ static double given(const pf_similarity *s, points *p, int a, int b)
             add_point(p, log_odds(t->given[a][z], t->chance[a][z]),
                       log_odds(t->given[b][z], t->chance[b][z]));
         }
-    return correlation(p);
+    return pf_correlation(p->x, p->y, p->count);
 }
 
 static double pair(const pf_similarity *s, int x, int y)

@@ -26,9 +26,9 @@ pf_model *map_model(int kind, int32_t rows)
 {
     static const char *const sizes[] = {"hidden_size=24",           "num_hidden_layers=2",
                                         "num_attention_heads=2",    "attention.window=5",
-                                        "intermediate_size=32",     "max_position_embeddings=60",
+                                        "intermediate_size=32",     "max_position_embeddings=120",
                                         "attention.num_features=20"};
-    const pf_model_limits limits = {.max_rows = rows, .max_sequences = 2, .max_length = 60, .probe = true};
+    const pf_model_limits limits = {.max_rows = rows, .max_sequences = 2, .max_length = 120, .probe = true};
     struct pf_config config;
     pf_model *model = NULL;
     pf_config_default(&config);

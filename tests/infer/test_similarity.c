@@ -189,6 +189,23 @@ START_TEST(what_is_not_defined_is_not_a_number)
 }
 END_TEST
 
+START_TEST(a_model_with_little_room_sees_whole_sequences)
+{
+    pf_similarity_result large, small;
+    char text[128] = ">a\n"; // longer than what a causal model can take at once
+    for (size_t i = 3; i < 113; i++) text[i] = letters[i * i % LETTERS];
+    const char *path = map_fasta(text);
+    pf_model *model = map_model(LOCAL_CAUSAL, 120), *other = map_model(LOCAL_CAUSAL, 10);
+    measure(model, path, (pf_similarity_options){0}, &large);
+    measure(other, path, (pf_similarity_options){0}, &small);
+    pf_model_free(model);
+    pf_model_free(other);
+    for (int a = 0; a < LETTERS; a++)
+        for (int b = 0; b < LETTERS; b++)
+            ck_assert_mem_eq(&large.pairs.at[a][b], &small.pairs.at[a][b], sizeof(double));
+}
+END_TEST
+
 // ---- BLOSUM62 ----
 
 static int entry(const pf_letter_matrix *m, char a, char b)
@@ -230,11 +247,13 @@ START_TEST(agreement_is_that_of_numbers_and_of_ranks)
     ck_assert_int_eq(agree.pairs, 190);
     ck_assert_double_eq_tol(agree.pearson, 1, 1e-12);
     ck_assert_double_eq_tol(agree.spearman, 1, 1e-12);
+    ck_assert_double_eq(agree.p, 1e-4); // no relabelling is as good
     for (int a = 0; a < LETTERS; a++)
         for (int b = 0; b < LETTERS; b++) other.at[a][b] = -exp(m.at[a][b]);
     pf_similarity_compare(&m, &other, &agree);
     ck_assert_double_eq_tol(agree.spearman, -1, 1e-12);
     ck_assert_double_gt(agree.pearson, -0.9); // far from a line
+    ck_assert_double_gt(agree.p, 0.99);
     // The diagonal does not count, nor does what is not finite.
     for (int a = 0; a < LETTERS; a++) other.at[a][a] = 1e9, other.at[0][a] = other.at[a][0] = (double)NAN;
     pf_similarity_compare(&m, &other, &agree);
@@ -251,6 +270,7 @@ Suite *suite(void)
     tcase_add_checked_fixture(all, temporary_create, temporary_remove);
     tcase_add_loop_test(all, sums_by_letter_are_those_of_whole_maps, 0, test_small() ? 1 : 3);
     tcase_add_test(all, what_is_not_defined_is_not_a_number);
+    tcase_add_test(all, a_model_with_little_room_sees_whole_sequences);
     tcase_add_test(all, blosum62_is_the_published_table);
     tcase_add_test(all, agreement_is_that_of_numbers_and_of_ranks);
     suite_add_tcase(s, all);

@@ -93,14 +93,14 @@ class AttentionMap(DeviceTest):
         measures = ["received", "given", "pairs"]
         self.assertEqual(files, sorted(["similarity.svg", "similarity.tsv"] + [f"similarity-{m}.tsv" for m in measures]))
         lines = [line.split("\t") for line in said.splitlines()]
-        self.assertEqual(lines[0], ["measure", "pearson", "spearman", "pairs", "sequences", "residues", "heads"])
+        self.assertEqual(lines[0], ["measure", "pearson", "spearman", "p", "pairs", "sequences", "residues", "heads"])
         self.assertEqual([line[0] for line in lines[1:]], measures)
         letters = "ACDEFGHIKLMNPQRSTVWY"
         pairs = {(row[0], row[1]): row[2:] for row in self.table("similarity.tsv")[1:]}
         self.assertEqual(len(pairs), 210)
         self.assertEqual([pairs[p][3] for p in (("W", "W"), ("D", "E"), ("F", "Y"), ("C", "W"), ("A", "A"))], ["11", "2", "3", "-2", "4"])
         for i, (line, measure) in enumerate(zip(lines[1:], measures)):
-            self.assertEqual(line[4:], ["3", str(sum(len(s) for _, s in PROTEINS)), "8"])
+            self.assertEqual(line[5:], ["3", str(sum(len(s) for _, s in PROTEINS)), "8"])
             table = self.table(f"similarity-{measure}.tsv")
             self.assertEqual(table[0], ["", *letters])
             matrix = [[float(x) for x in row[1:]] for row in table[1:]]
@@ -110,7 +110,8 @@ class AttentionMap(DeviceTest):
                     self.assertEqual(table[a + 1][b + 1], pairs[letters[min(a, b)], letters[max(a, b)]][i])
             x = [matrix[a][b] for a in range(20) for b in range(a + 1, 20)]
             y = [float(pairs[letters[a], letters[b]][3]) for a in range(20) for b in range(a + 1, 20)]
-            self.assertEqual(int(line[3]), len(x))
+            self.assertEqual(int(line[4]), len(x))
+            self.assertTrue(0 < float(line[3]) <= 1)
             self.assertAlmostEqual(float(line[1]), correlation(x, y), delta=1e-4)  # six digits of each number
             self.assertAlmostEqual(float(line[2]), correlation(ranks(x), ranks(y)), delta=1e-4)
         self.check_picture("similarity.svg", "BLOSUM62")

@@ -119,6 +119,25 @@ class Faults(DeviceTest):
                 if "rename" not in calls[:at - 1]:
                     self.assertEqual(self.read(old), "old", what)
 
+    def test_a_directory_of_results_appears_whole_or_not_at_all(self):
+        self.succeeds("init", "--config", "config.json", "-o", "model")
+        command = ["attention-map", "model", "p.fa", "--similarity", "BLOSUM62", "-o", "work/maps", "-q"]
+        places = self.places("file", *command)
+        whole = sorted(os.listdir(self.path("work/maps")))
+        shutil.rmtree(self.path("work/maps"))
+        for n, (at, name) in enumerate(places):
+            code, _, said, _ = self.run_with_fault("file", at, FILE_ERRORS[n % len(FILE_ERRORS)], *command)
+            what = f"{name}, call {at}: {said}"
+            if code == 0 and name == "mkdir":  # of a parent that is there already
+                shutil.rmtree(self.path("work/maps"))
+                continue
+            self.assertEqual(code, 1, what)
+            self.assertIn("work/maps", self.last_line(said), what)
+            if os.path.exists(self.path("work/maps")):  # all was there and only its directory not synced
+                self.assertEqual(name, "fsync", what)
+                self.assertEqual(sorted(os.listdir(self.path("work/maps"))), whole, what)
+                shutil.rmtree(self.path("work/maps"))
+
 
 if __name__ == "__main__":
     main()
