@@ -165,7 +165,7 @@ static pf_status resize(pf_pieces *p, pf_model_limits *limits, int32_t *size, ui
     if (status == PF_OK) return create_builder(p);
     return pf_context(status, "record %s, %llu tokens%s", pf_quote(quoted, record->name, record->name_length),
                       (unsigned long long)least,
-                      is_causal(p) ? "" : " that a model which sees both sides (mlm) needs on the device at once");
+                      may_cut(p) ? "" : " that a model which sees both sides (mlm) needs on the device at once");
 }
 
 // A model that sees both sides needs all of a window at once.
