@@ -1,8 +1,6 @@
 // Logits of a stream of sequences. See performer/logits.h.
 #include "performer/logits.h"
 
-#include <string.h>
-
 #include "base/memory.h"
 #include "infer/pieces.h"
 #include "infer/tensor_file.h"
@@ -14,8 +12,6 @@ struct pf_logits {
     bool is_done;
     float *batch; // [rows of the batch, A]
     size_t batch_capacity;
-    float *tensor; // [tokens so far, A] of the record that is not complete
-    size_t tensor_capacity, tensor_count;
     pf_progress progress;
 };
 
@@ -50,24 +46,19 @@ void pf_logits_close(pf_logits *l)
     pf_pieces_close(l->pieces);
     pf_tensor_file_discard(&l->file);
     pf_free(l->batch);
-    pf_free(l->tensor);
     pf_free(l);
 }
 
-// Rows of a record's windows are put together; its tensor is written with the last of them.
+// A record's tensor grows in the file, piece by piece: it may be longer than memory.
 static pf_status take_piece(pf_logits *l, const pf_piece *piece)
 {
-    const size_t A = (size_t)pf_model_config(l->model)->vocab_size, count = (size_t)piece->count * A;
-    PF_TRY(pf_grow((void **)&l->tensor, &l->tensor_capacity, l->tensor_count + count, sizeof *l->tensor,
-                   "logits of a sequence"));
-    memcpy(l->tensor + l->tensor_count, l->batch + (size_t)piece->row * A, count * sizeof *l->tensor);
-    l->tensor_count += count;
+    const size_t A = (size_t)pf_model_config(l->model)->vocab_size;
+    const uint64_t shape[] = {piece->record->n_tokens, A};
+    if (piece->first == 0) PF_TRY(pf_tensor_file_begin(&l->file, piece->record->name, 2, shape));
+    PF_TRY(pf_tensor_file_write(&l->file, l->batch + (size_t)piece->row * A, (size_t)piece->count * A));
     l->progress.tokens += (uint64_t)piece->count;
-    if (!piece->is_last) return PF_OK;
-    const uint64_t shape[] = {l->tensor_count / A, A};
-    l->tensor_count = 0;
-    l->progress.sequences++;
-    return pf_tensor_file_add(&l->file, piece->record->name, 2, shape, l->tensor);
+    l->progress.sequences += piece->is_last;
+    return PF_OK;
 }
 
 pf_status pf_logits_step(pf_logits *l, pf_progress *progress)

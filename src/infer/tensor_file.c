@@ -21,18 +21,27 @@ pf_status pf_tensor_file_open(const char *path, pf_tensor_file *file)
                    pf_quote(quoted, path, strlen(path)));
 }
 
+pf_status pf_tensor_file_begin(pf_tensor_file *file, const char *name, int rank, const uint64_t *shape)
+{
+    pf_tensor_spec spec = {.name = name, .type = PF_F32, .rank = rank};
+    for (int i = 0; i < rank; i++) spec.shape[i] = shape[i];
+    if (file->spool) return pf_safetensors_spool_begin(file->spool, &spec);
+    return pf_npz_begin(file->npz, name, rank, shape);
+}
+
+pf_status pf_tensor_file_write(pf_tensor_file *file, const float *data, size_t count)
+{
+    if (file->spool) return pf_safetensors_spool_write(file->spool, data, count * sizeof *data);
+    return pf_npz_write(file->npz, data, count);
+}
+
 pf_status pf_tensor_file_add(pf_tensor_file *file, const char *name, int rank, const uint64_t *shape,
                              const float *data)
 {
     size_t count = 1;
-    pf_tensor_spec spec = {.name = name, .type = PF_F32, .rank = rank};
-    for (int i = 0; i < rank; i++) {
-        spec.shape[i] = shape[i];
-        count *= shape[i];
-    }
-    if (file->spool) return pf_safetensors_spool_add(file->spool, &spec, data);
-    PF_TRY(pf_npz_begin(file->npz, name, rank, shape));
-    return pf_npz_write(file->npz, data, count);
+    for (int i = 0; i < rank; i++) count *= shape[i];
+    PF_TRY(pf_tensor_file_begin(file, name, rank, shape));
+    return pf_tensor_file_write(file, data, count);
 }
 
 pf_status pf_tensor_file_commit(pf_tensor_file *file)

@@ -21,6 +21,9 @@ bool pf_path_ends(const char *path, const char *ending);
 pf_status pf_tensor_file_open(const char *path, pf_tensor_file *file);
 pf_status pf_tensor_file_add(pf_tensor_file *file, const char *name, int rank, const uint64_t *shape,
                              const float *data);
+// The same in pieces: numbers belong to the tensor begun last.
+pf_status pf_tensor_file_begin(pf_tensor_file *file, const char *name, int rank, const uint64_t *shape);
+pf_status pf_tensor_file_write(pf_tensor_file *file, const float *data, size_t count);
 pf_status pf_tensor_file_commit(pf_tensor_file *file);
 void pf_tensor_file_discard(pf_tensor_file *file);
 

@@ -71,13 +71,17 @@ pf_status pf_safetensors_write(pf_safetensors_writer *writer, const void *bytes,
 pf_status pf_safetensors_commit(pf_safetensors_writer *writer, char *sha256_hex);
 void pf_safetensors_discard(pf_safetensors_writer *writer);
 
-// Writing tensors as they come, each whole: their bytes wait in a file beside ("PATH.data") until the
+// Writing tensors as they come: their bytes wait in a file beside ("PATH.data") until the
 // header is known at the commit.
 typedef struct pf_safetensors_spool pf_safetensors_spool;
 
 pf_status pf_safetensors_spool_open(const char *path, pf_safetensors_spool **out);
 // Errors: PF_ERROR_USAGE for a name that is there already.
 pf_status pf_safetensors_spool_add(pf_safetensors_spool *spool, const pf_tensor_spec *tensor, const void *bytes);
+// The same in pieces of any size: what is written belongs to the tensor begun last, whose bytes must all have come
+// before the next begins.
+pf_status pf_safetensors_spool_begin(pf_safetensors_spool *spool, const pf_tensor_spec *tensor);
+pf_status pf_safetensors_spool_write(pf_safetensors_spool *spool, const void *bytes, size_t count);
 pf_status pf_safetensors_spool_commit(pf_safetensors_spool *spool, const pf_metadata *metadata, int n_metadata);
 void pf_safetensors_spool_discard(pf_safetensors_spool *spool);
 

@@ -129,6 +129,7 @@ struct pf_safetensors_spool {
     size_t count, capacity;
     size_t *slot;           // hash table of the names: number + 1, 0 empty; at most half full
     size_t slots;
+    uint64_t missing_bytes; // of the tensor begun last
 };
 
 static uint64_t hash_name(const char *name) // FNV-1a
@@ -183,25 +184,39 @@ done:
     return status;
 }
 
-pf_status pf_safetensors_spool_add(pf_safetensors_spool *spool, const pf_tensor_spec *tensor, const void *bytes)
+pf_status pf_safetensors_spool_begin(pf_safetensors_spool *spool, const pf_tensor_spec *tensor)
 {
+    PF_CHECK(spool->missing_bytes == 0, PF_ERROR_USAGE, "%s: %llu bytes of the tensor before are missing", spool->path,
+             (unsigned long long)spool->missing_bytes);
     PF_TRY(enlarge_table(spool));
     PF_TRY(pf_grow((void **)&spool->tensor, &spool->capacity, spool->count + 1, sizeof *tensor, "tensor table"));
     size_t *slot = find_slot(spool, tensor->name);
     char quoted[PF_QUOTE_BYTES];
     PF_CHECK(*slot == 0, PF_ERROR_USAGE, "%s: tensor %s is there already", spool->path,
              pf_quote(quoted, tensor->name, strlen(tensor->name)));
-    const size_t count = (size_t)count_bytes(tensor);
     char *name = NULL;
     PF_TRY(pf_copy_text(&name, tensor->name));
-    if (fwrite(bytes, 1, count, spool->data) != count) { // the stream keeps the error for the commit
-        pf_free(name);
-        return pf_fail(PF_ERROR_FAILED, "%s: cannot be written: %s", spool->data_path, strerror(errno));
-    }
     spool->tensor[spool->count] = *tensor;
     spool->tensor[spool->count].name = name;
     *slot = ++spool->count;
+    spool->missing_bytes = count_bytes(tensor);
     return PF_OK;
+}
+
+pf_status pf_safetensors_spool_write(pf_safetensors_spool *spool, const void *bytes, size_t count)
+{
+    PF_CHECK(count <= spool->missing_bytes, PF_ERROR_USAGE, "%s: %zu bytes, the tensor has %llu left", spool->path, count,
+             (unsigned long long)spool->missing_bytes);
+    spool->missing_bytes -= count;
+    PF_CHECK(fwrite(bytes, 1, count, spool->data) == count, PF_ERROR_FAILED, // the stream keeps the error for the commit
+             "%s: cannot be written: %s", spool->data_path, strerror(errno));
+    return PF_OK;
+}
+
+pf_status pf_safetensors_spool_add(pf_safetensors_spool *spool, const pf_tensor_spec *tensor, const void *bytes)
+{
+    PF_TRY(pf_safetensors_spool_begin(spool, tensor));
+    return pf_safetensors_spool_write(spool, bytes, (size_t)count_bytes(tensor));
 }
 
 static pf_status copy_data(pf_safetensors_spool *spool, pf_safetensors_writer *writer)
