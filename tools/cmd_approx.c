@@ -118,6 +118,13 @@ static const pf_option table[] = {
      .at = AT(stream_features),
      .given_at = AT(stream_given),
      .help = "with MODEL: features when the attention of all layers is replaced; 0 leaves that out"},
+    {.name = "long",
+     .type = PF_OPTION_CHOICE,
+     .value = "WHAT",
+     .choices = "crop|window|error",
+     .fallback = "crop",
+     .at = AT(stream.long_sequences),
+     .help = "with MODEL: sequences longer than it allows: first tokens, consecutive windows, or an error"},
     PF_SETTINGS_ROW(AT(stream)),
     {0},
 };
@@ -244,13 +251,15 @@ static pf_status run_steps(const approx_options *o, pf_approx *approx, pf_approx
 
 static pf_status study(const approx_options *o, pf_device *device, pf_approx_table *t)
 {
-    const pf_stream_options stream = {.files = o->common.operands + 1, .n_files = o->common.n_operands - 1};
+    pf_stream_options stream;
     pf_model *model = NULL;
     pf_approx *approx = NULL;
     pf_status status = PF_OK;
     t->is_model = o->common.n_operands > 0;
     if (t->is_model) {
-        status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){0}, &model);
+        status = pf_tool_stream(&o->common, &o->stream, &stream);
+        if (status == PF_OK)
+            status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){0}, &model);
         if (status == PF_OK) status = pf_approx_open_model(model, &stream, &t->options, &approx);
     } else {
         status = pf_approx_open(device, &t->options, &approx);
@@ -307,8 +316,8 @@ const pf_command pf_command_approx = {
         "exact attention with the same weights.\n"
         "DIR gets attention.tsv; for random tensors attention-scale-S.svg (mean squared error), for a model\n"
         "attention.svg and layers.svg (relative error), stream.tsv and stream.svg. The verdict on stdout "
-        "says which of the papers'\n"
-        "orderings the numbers show; 'clearly' is by more than two standard errors.",
+        "says which\n"
+        "of the papers' orderings the numbers show; 'clearly' is by more than two standard errors.",
     .example = "performer approx -o study\n"
                "performer approx --scale 0.5 --kernel softmax --projection orthogonal --projection hadamard "
                "-o study\n"
