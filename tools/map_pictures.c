@@ -93,7 +93,7 @@ typedef struct picture {
     pf_plot_matrix matrix;
     char title[160], note[160];
     double *value;
-    char (*name)[12];
+    char (*name)[2];
     const char **names;
 } picture;
 
@@ -138,19 +138,16 @@ static void shrink(double *out, const float *weights, int length, int step, int 
         }
 }
 
-// Letters of a short sequence; places (1 is begin) of one that is shrunk; else the picture counts by itself.
-static bool make_names(picture *p, const pf_attention_map *map, int step, int size)
+// Letters of a short sequence; else the picture counts tokens.
+static bool make_names(picture *p, const pf_attention_map *map)
 {
-    const bool is_short = map->length <= MOST_NAMED;
-    if (!is_short && step == 1) return true;
-    p->name = calloc((size_t)size, sizeof *p->name);
-    p->names = calloc((size_t)size, sizeof *p->names);
+    if (map->length > MOST_NAMED) return true;
+    const size_t count = (size_t)map->length;
+    p->name = calloc(count, sizeof *p->name);
+    p->names = calloc(count, sizeof *p->names);
     if (!p->name || !p->names) return false;
-    for (int i = 0; i < size; i++) {
-        if (is_short)
-            snprintf(p->name[i], sizeof *p->name, "%c", map->letters[i]);
-        else
-            snprintf(p->name[i], sizeof *p->name, "%d", i * step + 1);
+    for (size_t i = 0; i < count; i++) {
+        p->name[i][0] = map->letters[i];
         p->names[i] = p->name[i];
     }
     p->matrix.row_names = p->matrix.column_names = p->names;
@@ -180,11 +177,12 @@ static bool make_picture(picture *p, const pf_attention_map *map, int most)
 {
     const int step = (map->length + most - 1) / most, size = (map->length + step - 1) / step;
     *p = (picture){.value = malloc((size_t)size * (size_t)size * sizeof *p->value)};
-    if (!p->value || !make_names(p, map, step, size)) return false;
+    if (!p->value || !make_names(p, map)) return false;
     shrink(p->value, map->weights, map->length, step, size);
     set_colours(p, map);
     p->matrix.value = p->value;
     p->matrix.rows = p->matrix.columns = size;
+    p->matrix.unit = step;
     p->matrix.x_label = map->length <= MOST_NAMED ? "token attended to" : "token attended to (1 is begin)";
     p->matrix.y_label = "token";
     p->matrix.value_label = "weight";

@@ -35,6 +35,7 @@ typedef struct pf_plot_matrix {
     const double *value; // [rows,columns]; not finite: grey
     int rows, columns;
     const char *const *row_names, *const *column_names; // NULL: numbers
+    int unit; // what a row or column counts for where they are numbers: of a matrix that was shrunk before; 0: 1
     double low, high;                                   // of the colour scale; both 0: of the values
     bool is_signed;                                     // white at 0, two colours; else white to dark
 } pf_plot_matrix;

@@ -14,7 +14,7 @@ void pf_plot_grid_begin(pf_plot_grid *grid, FILE *out, const char *title, const 
     const int rows = (count + grid->columns - 1) / grid->columns;
     grid->out = out;
     grid->next = 0;
-    grid->scale = fmax(fmin((double)WIDTH / (PANEL_WIDTH * grid->columns), 1), 0.25);
+    grid->scale = fmax(fmin((double)WIDTH / (PANEL_WIDTH * grid->columns), 1), 0.35);
     pf_plot_begin(out, (int)ceil(grid->columns * PANEL_WIDTH * grid->scale),
                   TOP + (int)ceil(rows * PANEL_HEIGHT * grid->scale), title, note);
 }

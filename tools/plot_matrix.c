@@ -192,7 +192,8 @@ static void print_image(FILE *out, const pf_plot_matrix *m, const layout *l)
 static void print_names(FILE *out, const pf_plot_matrix *m, const layout *l, bool of_rows)
 {
     const char *const *names = of_rows ? m->row_names : m->column_names;
-    const int count = of_rows ? m->rows : m->columns;
+    const int unit = !names && m->unit > 1 ? m->unit : 1;
+    const int count = (of_rows ? m->rows : m->columns) * unit;
     int every = 1;
     static const int factors[] = {2, 5, 10};
     for (int size = 1; !names && count / every > 8; size *= 10)
@@ -201,7 +202,7 @@ static void print_names(FILE *out, const pf_plot_matrix *m, const layout *l, boo
     for (int i = names || every == 1 ? 0 : every - 1; i < count; i += every) {
         char number[16];
         snprintf(number, sizeof number, "%d", i + 1);
-        const double at = ((double)i + 0.5) * l->zoom / l->step;
+        const double at = ((double)i + 0.5) * l->zoom / (l->step * unit);
         pf_plot_label label = {.text = names ? names[i] : number,
                                .x = l->frame.left + at,
                                .y = l->frame.bottom + 18,
@@ -221,19 +222,19 @@ static void print_scale(FILE *out, const pf_plot_matrix *m, const layout *l)
         fprintf(out, "<rect x=\"%.1f\" y=\"%.2f\" width=\"%d\" height=\"%.2f\" fill=\"#%02x%02x%02x\"/>\n",
                 left, l->frame.top + i * step, SCALE_WIDTH, step + 0.5, c[0], c[1], c[2]);
     }
+    // Three digits of the largest.
+    const double largest = fmax(fabs(l->low), fabs(l->high));
+    const double digit = largest > 0 ? pow(10, floor(log10(largest)) - 2) : 1;
     for (int i = 0; i <= 4; i++) {
         char number[32];
         const double value = l->high + (l->low - l->high) * i / 4;
-        pf_plot_number(number, sizeof number,
-                       fabs(value) < 1e-9 * fmax(fabs(l->low), fabs(l->high)) ? 0 : (double)(float)value);
-        char *point = strchr(number, '.');
-        if (point && strlen(point) > 4 && !strpbrk(number, "ekM")) point[4] = 0;
+        pf_plot_number(number, sizeof number, round(value / digit) * digit);
         pf_plot_text(out, &(pf_plot_label){.x = left + SCALE_WIDTH + 6,
                                            .y = l->frame.top + height * i / 4 + 4,
                                            .text = number});
     }
     if (m->value_label)
-        pf_plot_text(out, &(pf_plot_label){.x = left + SCALE_WIDTH + 64,
+        pf_plot_text(out, &(pf_plot_label){.x = left + SCALE_WIDTH + 72,
                                            .y = (l->frame.top + l->frame.bottom) / 2,
                                            .anchor = "middle",
                                            .text = m->value_label,
