@@ -96,6 +96,7 @@ KERNEL void favor_causal(ROWS_OF(OUT, O, o), OUT R, OUT state, const int state_o
         FOR_MINE(t, T) negative[t] = -negative[t];
         BARRIER;
 #endif
+        BARRIER; // a second one: without it PoCL 3.1 carries a wrong state from chunk to chunk where a group has many items
         load_ones(there, n);
         for (int m = 0; m < F; m += FP) {
 #if EXPONENTIAL

@@ -68,7 +68,7 @@ INLINE void finish(LOCAL df, LOCAL_IN slopes, LOCAL_IN f, LOCAL radial, const in
 // dx -= y radial (+ for trig), the gradient through |y|^2/2; dx [T][EP], x [EP][T] unscaled
 INLINE void add_radial(LOCAL dx, LOCAL_IN x, LOCAL_IN radial)
 {
-    const float scale = (MAP == MAP_EXP ? 0.0f : MAP == MAP_TRIG ? 1.0f : -1.0f) / sqrt((float)E);
+    const float scale = (MAP_EXP ? 0.0f : MAP_SOFTMAX_TRIG ? 1.0f : -1.0f) / sqrt((float)E);
     FOR_MINE(i, T * EP) dx[i] = fma(scale * radial[i / EP], x[i % EP * T + i / EP], dx[i]);
     BARRIER;
 }

@@ -23,7 +23,7 @@ KERNEL void favor_sum(OUT scratch, __global const int4 *restrict blocks, IN k, c
         load_transposed(x, k + row * k_stride + k_offset + h * E, k_stride, block.y - t0);
         load_tile(y, v + row * v_stride + v_offset + h * E, v_stride, block.y - t0);
         load_ones(ones, block.y - t0);
-        half_norms(half_norm, x, block.y - t0, MAP == MAP_TRIG ? -INFINITY : INFINITY);
+        half_norms(half_norm, x, block.y - t0, MAP_SOFTMAX_TRIG ? -INFINITY : INFINITY);
         for (int m0 = first; m0 < F; m0 += get_num_groups(2) * FP) {
             running_key_features(packed, S + F * (EP + 1) + m0, m0, x, half_norm, phi, factor, t0 == 0);
             add_scaled_state(S + m0 * EP, S + F * EP + m0, factor, phi, y, ones, t0 == 0);
@@ -65,13 +65,13 @@ INLINE void rise(LOCAL phi, LOCAL top, LOCAL factor, LOCAL parts, LOCAL most, GL
     {
         const int t = i % (T / VEC) * VEC, part = i / (T / VEC);
         vec part_most = -INFINITY;
-        for (int m = part; m < FP && MAP != MAP_TRIG; m += PARTS) part_most = fmax(part_most, VLOAD(phi + m * T + t));
+        for (int m = part; m < FP && !MAP_SOFTMAX_TRIG; m += PARTS) part_most = fmax(part_most, VLOAD(phi + m * T + t));
         VSTORE(part_most, most + part * T + t);
     }
     BARRIER;
     FOR_MINE(t, T)
     {
-        float now = first ? (MAP == MAP_TRIG ? 0.0f : -INFINITY) : top[t];
+        float now = first ? (MAP_SOFTMAX_TRIG ? 0.0f : -INFINITY) : top[t];
         const float before = now;
         for (int part = 0; part < PARTS; part++) now = fmax(now, most[part * T + t]);
         factor[t] = first ? 0.0f : exp(before - now);
@@ -84,7 +84,7 @@ INLINE void rise(LOCAL phi, LOCAL top, LOCAL factor, LOCAL parts, LOCAL most, GL
         vec r = first ? (vec)(0.0f) : VLOAD(parts + part * T + t) * VLOAD(factor + t);
         for (int m = part; m < FP; m += PARTS) {
             vec a = VLOAD(phi + m * T + t);
-            if (MAP != MAP_TRIG) a = vec_exp(a - VLOAD(top + t));
+            if (!MAP_SOFTMAX_TRIG) a = vec_exp(a - VLOAD(top + t));
             VSTORE(a, phi + m * T + t);
             r = fma(a, (vec)(z[m]), r);
         }
@@ -112,8 +112,8 @@ INLINE void finish(LOCAL scale, GLOBAL R, LOCAL_IN parts, LOCAL_IN top, LOCAL_IN
         float r = 0;
         for (int part = 0; part < PARTS; part++) r += parts[part * T + t];
         // phi(x).phi(y) without references is r times this
-        const float size = MAP == MAP_TRIG ? exp(gain + half_norm[t] + c0) : exp(gain + top[t] - half_norm[t]);
-        if (MAP == MAP_TRIG && fabs(r) * size <= 1e-6f) r += 2e-6f / size;
+        const float size = MAP_SOFTMAX_TRIG ? exp(gain + half_norm[t] + c0) : exp(gain + top[t] - half_norm[t]);
+        if (MAP_SOFTMAX_TRIG && fabs(r) * size <= 1e-6f) r += 2e-6f / size;
         if (!RENORMALIZE) r = 1.0f / size;
         R[(size_t)t * n_heads * 2] = r;
         R[(size_t)t * n_heads * 2 + 1] = top[t];

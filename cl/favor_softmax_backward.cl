@@ -7,7 +7,7 @@
 
 // The factor exp(-|x|^2/2) of a query cancels in o; but not where there is no division by R, nor quite for trig, whose
 // R may have been moved.
-#define QUERY_NORM (MAP == MAP_TRIG || !RENORMALIZE)
+#define QUERY_NORM (MAP_SOFTMAX_TRIG || !RENORMALIZE)
 
 // dphi = S x + z w for one slice. S [FP][EP], z [FP], x [EP][T], w [T]
 INLINE void state_times_plain(GLOBAL_IN S, GLOBAL_IN z, LOCAL_IN x, LOCAL_IN w, LOCAL dphi)
@@ -48,7 +48,7 @@ KERNEL void favor_grad_query(OUT dq, const int dq_stride, const int dq_offset, O
                              const int q_stride, const int q_offset, const float gain)
 {
     __local float x[EP * T], e[T * EP], eT[EP * T], y[T * EP], phi[FP * T], dphi[FP * T], w[T], ones[T], top[T];
-    __local float slopes[MAP == MAP_TRIG ? FP * T : 1], along[PARTS * T];
+    __local float slopes[MAP_SOFTMAX_TRIG ? FP * T : 1], along[PARTS * T];
     const int h = get_group_id(0), n_heads = get_num_groups(0);
     const int4 block = blocks[get_group_id(1)];
     IN S = state + ((size_t)block.z * n_heads + h) * STATE;
@@ -85,7 +85,7 @@ KERNEL void favor_grad_key(OUT dk, const int dk_stride, const int dk_offset, OUT
                            const float gain)
 {
     __local float x[EP * T], vT[EP * T], y[T * EP], u[T * EP], phi[FP * T], dphi[FP * T], ones[T], half_norm[T];
-    __local float slopes[MAP == MAP_TRIG ? FP * T : 1], along[PARTS * T];
+    __local float slopes[MAP_SOFTMAX_TRIG ? FP * T : 1], along[PARTS * T];
     const int h = get_group_id(0), n_heads = get_num_groups(0);
     const int4 block = blocks[get_group_id(1)];
     IN packed = scratch;
@@ -98,7 +98,7 @@ KERNEL void favor_grad_key(OUT dk, const int dk_stride, const int dk_offset, OUT
         load_transposed(x, rows, k_stride, n);
         load_transposed(vT, v + row * v_stride + v_offset + h * E, v_stride, n);
         load_ones(ones, n);
-        half_norms(half_norm, x, n, MAP == MAP_TRIG ? -INFINITY : INFINITY);
+        half_norms(half_norm, x, n, MAP_SOFTMAX_TRIG ? -INFINITY : INFINITY);
         for (int m0 = 0; m0 < F; m0 += FP) {
             key_features(packed, c + m0, m0, x, half_norm, phi, slopes);
             state_times_plain(dS + m0 * EP, dS + F * EP + m0, vT, ones, dphi);

@@ -41,24 +41,30 @@ typedef enum pf_activation { PF_ACTIVATION_GELU, PF_ACTIVATION_GELU_TANH, PF_ACT
 
 typedef enum pf_attention_type { PF_ATTENTION_FAVOR, PF_ATTENTION_SOFTMAX } pf_attention_type;
 
-// Feature maps of FAVOR. The first four of the softmax family approximate softmax attention; the
-// others are generalised attention, f(u) + epsilon.
+// The table of kernels: feature maps of FAVOR, a row for each with its constant PF_FAVOR_... and its name in
+// configurations. The softmax family approximates softmax attention; the others are generalised attention,
+// f(u) + epsilon, with f in cl/maps/NAME.clh.
+#define PF_FAVOR_KERNEL_TABLE(ROW)                                                                           \
+    ROW(RELU, "relu")                                                                                        \
+    ROW(SOFTMAX, "softmax")                                                                                  \
+    ROW(SOFTMAX_HYPERBOLIC, "softmax_hyperbolic")                                                            \
+    ROW(SOFTMAX_TRIG, "softmax_trig")                                                                        \
+    ROW(SOFTMAX_OPRF, "softmax_oprf")                                                                        \
+    ROW(EXP, "exp")                                                                                          \
+    ROW(GELU, "gelu")                                                                                        \
+    ROW(SIGMOID, "sigmoid")                                                                                  \
+    ROW(TANH, "tanh")                                                                                        \
+    ROW(ABS, "abs")                                                                                          \
+    ROW(COS, "cos")                                                                                          \
+    ROW(SIN, "sin")                                                                                          \
+    ROW(REQU, "requ")                                                                                        \
+    ROW(ELU1, "elu1")                                                                                        \
+    ROW(IDENTITY, "identity")
+
 typedef enum pf_favor_kernel {
-    PF_FAVOR_RELU,
-    PF_FAVOR_SOFTMAX,
-    PF_FAVOR_SOFTMAX_HYPERBOLIC,
-    PF_FAVOR_SOFTMAX_TRIG,
-    PF_FAVOR_SOFTMAX_OPRF,
-    PF_FAVOR_EXP,
-    PF_FAVOR_GELU,
-    PF_FAVOR_SIGMOID,
-    PF_FAVOR_TANH,
-    PF_FAVOR_ABS,
-    PF_FAVOR_COS,
-    PF_FAVOR_SIN,
-    PF_FAVOR_REQU,
-    PF_FAVOR_ELU1,
-    PF_FAVOR_IDENTITY,
+#define PF_FAVOR_CONSTANT(constant, name) PF_FAVOR_##constant,
+    PF_FAVOR_KERNEL_TABLE(PF_FAVOR_CONSTANT)
+#undef PF_FAVOR_CONSTANT
     PF_FAVOR_KERNELS, // how many there are
 } pf_favor_kernel;
 

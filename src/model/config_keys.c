@@ -13,9 +13,9 @@ static const char *const objectives[] = {"mlm", "clm", NULL};
 static const char *const positions[] = {"learned", "sinusoidal", "rotary", "none", NULL};
 static const char *const activations[] = {"gelu", "gelu_tanh", "relu", NULL};
 static const char *const attention_types[] = {"favor", "softmax", NULL};
-static const char *const kernels[] = {"relu", "softmax", "softmax_hyperbolic", "softmax_trig", "softmax_oprf",
-                                      "exp", "gelu", "sigmoid", "tanh", "abs", "cos", "sin", "requ", "elu1",
-                                      "identity", NULL};
+#define NAME(constant, name) name,
+static const char *const kernels[] = {PF_FAVOR_KERNEL_TABLE(NAME) NULL};
+#undef NAME
 static const char *const projections[] = {"orthogonal", "iid", "hadamard", "givens", "none", NULL};
 static const char *const row_norms[] = {"chi", "sqrt", NULL};
 static const char *const crops[] = {"random", "first", NULL};
@@ -24,7 +24,6 @@ static const char *const schedules[] = {"constant", "linear", "cosine", "rsqrt",
 static const char *const matmuls[] = {"auto", "clblast", "tile", NULL};
 static const char *const storages[] = {"fp32", "bf16", "fp16", NULL};
 
-_Static_assert(sizeof kernels / sizeof *kernels == PF_FAVOR_KERNELS + 1, "a name for each kernel");
 _Static_assert(sizeof(pf_favor_kernel) == sizeof(int32_t), "choices are stored as int32_t");
 
 #define CONSTANT(text, values, words) {.name = text, .type = PF_KEY_CONSTANT, .choices = values, .help = words}

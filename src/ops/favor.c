@@ -101,6 +101,11 @@ static pf_status check_config(const pf_favor_config *config)
     return PF_OK;
 }
 
+// What chooses a feature map: the file of cl/maps, or the parts of the softmax family, that see their constant.
+#define DEFINE(constant, name) "MAP_" #constant,
+static const char *const map_defines[] = {PF_FAVOR_KERNEL_TABLE(DEFINE)};
+#undef DEFINE
+
 // The constants of cl/lib/features.clh.
 static void set_defines(pf_favor *op)
 {
@@ -109,7 +114,7 @@ static void set_defines(pf_favor *op)
         {"E", config->head_size},         {"EP", op->tiles.head},
         {"M", pf_favor_feature_rows(config)}, {"F", op->tiles.features},
         {"FP", op->tiles.slice},          {"T", pf_favor_tokens(config, pf_device_shape(op->device))},
-        {"MAP", config->kernel},          {"RENORMALIZE", config->renormalize},
+        {map_defines[config->kernel], 1},  {"RENORMALIZE", config->renormalize},
     };
     op->n_defines = sizeof defines / sizeof *defines;
     for (int i = 0; i < op->n_defines; i++) op->defines[i] = defines[i];

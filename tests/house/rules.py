@@ -53,7 +53,7 @@ def may_include(path, kind, name):
     if "/" not in name or "tools" == layer and folder not in ("tools", "tests"):
         return False
     if folder == "cl":
-        return layer == "lib"
+        return layer in ("lib", "maps")
     if layer == "performer" or folder == "tests":
         return True
     if folder == "include":

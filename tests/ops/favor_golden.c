@@ -14,12 +14,9 @@
 
 #define FOLDER PF_TEST_SOURCE "/golden/attention/"
 
-// Names of pf_favor_kernel, in its order.
-static const char *const names[PF_FAVOR_KERNELS] = {
-    "relu",    "softmax", "softmax_hyperbolic", "softmax_trig", "softmax_oprf", "exp",  "gelu",
-    "sigmoid", "tanh",    "abs",                "cos",          "sin",          "requ", "elu1",
-    "identity",
-};
+#define NAME(constant, name) name,
+static const char *const names[] = {PF_FAVOR_KERNEL_TABLE(NAME)};
+#undef NAME
 
 typedef struct shape {
     int B, H, L, E;

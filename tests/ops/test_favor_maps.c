@@ -7,15 +7,9 @@
 #include "support/device.h"
 #include "support/suite.h"
 
-static const pf_favor_kernel maps[] = {
-    PF_FAVOR_RELU, PF_FAVOR_REQU, PF_FAVOR_EXP, PF_FAVOR_ABS, PF_FAVOR_GELU, PF_FAVOR_SIGMOID,
-    PF_FAVOR_TANH, PF_FAVOR_COS,  PF_FAVOR_SIN, PF_FAVOR_IDENTITY, PF_FAVOR_ELU1,
-    PF_FAVOR_SOFTMAX, PF_FAVOR_SOFTMAX_HYPERBOLIC, PF_FAVOR_SOFTMAX_OPRF, PF_FAVOR_SOFTMAX_TRIG,
-};
-
 START_TEST(every_map_equals_the_formula)
 {
-    favor_batch c = favor_batch_of(maps[_i], 8, 16);
+    favor_batch c = favor_batch_of((pf_favor_kernel)_i, 8, 16);
     c.length[3] = 65;
     favor_batch_test(c);
 }
@@ -126,9 +120,8 @@ Suite *suite(void)
 {
     Suite *s = suite_create("favor_maps");
     TCase *all = tcase_create("all");
-    const int n_maps = sizeof maps / sizeof *maps;
     tcase_add_loop_test(all, gradients_of_the_reference_are_its_differences, 0, PF_FAVOR_KERNELS);
-    tcase_add_loop_test(all, every_map_equals_the_formula, 0, n_maps);
+    tcase_add_loop_test(all, every_map_equals_the_formula, 0, PF_FAVOR_KERNELS);
     tcase_add_test(all, a_map_without_projection_equals_the_formula);
     tcase_add_test(all, a_map_without_division_equals_the_formula);
     tcase_add_loop_test(all, large_queries_and_keys_neither_overflow_nor_vanish, 0, 3);
