@@ -157,14 +157,14 @@ static bool make_names(picture *p, const pf_attention_map *map)
 static void set_colours(picture *p, const pf_attention_map *map)
 {
     const size_t count = (size_t)map->length * (size_t)map->length;
-    float low = 0, high = 0;
+    float low = map->weights[0], high = low;
     for (size_t i = 0; i < count; i++) low = fminf(low, map->weights[i]), high = fmaxf(high, map->weights[i]);
     const double end = colours_end(map->weights, count);
     p->matrix.is_signed = low < 0;
     p->matrix.high = end > 0 ? end : (double)high;
     p->matrix.low = p->matrix.is_signed ? -p->matrix.high : 0;
-    const int used = snprintf(p->note, sizeof p->note, "largest weight %.3g, even attention %.3g",
-                              (double)high, 1.0 / map->length);
+    const int used = snprintf(p->note, sizeof p->note, "weights from %.3g to %.3g, evenly spread %.3g",
+                              (double)low, (double)high, 1.0 / map->length);
     if (!map->deviations) return;
     double deviations = 0, weights = 0;
     for (size_t i = 0; i < count; i++)

@@ -24,16 +24,21 @@ static const char *const kinds[KINDS][SETTINGS] = {
 
 pf_model *map_model(int kind, int32_t rows)
 {
-    static const char *const sizes[] = {"hidden_size=24",           "num_hidden_layers=2",
-                                        "num_attention_heads=2",    "attention.window=5",
-                                        "intermediate_size=32",     "max_position_embeddings=120",
-                                        "attention.num_features=20"};
+    return map_model_with(kind, rows, "attention.num_features=20");
+}
+
+pf_model *map_model_with(int kind, int32_t rows, const char *setting)
+{
+    static const char *const sizes[] = {"hidden_size=24",        "num_hidden_layers=2",
+                                        "num_attention_heads=2", "attention.window=5",
+                                        "intermediate_size=32",  "max_position_embeddings=120"};
     const pf_model_limits limits = {.max_rows = rows, .max_sequences = 2, .max_length = 120, .probe = true};
     struct pf_config config;
     pf_model *model = NULL;
     pf_config_default(&config);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) must(pf_config_set(&config, sizes[i]));
     for (int i = 0; i < SETTINGS; i++) must(pf_config_set(&config, kinds[kind][i]));
+    must(pf_config_set(&config, setting));
     must(pf_config_finish(&config, PF_CONFIG_USER));
     must(pf_model_create(test_device(), &config, &limits, &model));
     const pf_parameters *params = pf_model_params(model);

@@ -12,6 +12,8 @@ enum { KINDS = 7, EXACT_CAUSAL = 1, RELU = 2, LOCAL_CAUSAL = 3, UNPROJECTED = 6 
 
 // A model of a kind with room for batches of `rows` rows, to be probed.
 pf_model *map_model(int kind, int32_t rows);
+// The same with one setting more ("key=value").
+pf_model *map_model_with(int kind, int32_t rows, const char *setting);
 
 // Path of a file with this text.
 const char *map_fasta(const char *text);
