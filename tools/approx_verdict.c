@@ -160,9 +160,10 @@ static void print_view(FILE *out, const view *v)
             table->row[i].pair_size > size)
             size = table->row[i].pair_size;
     if (!table->is_model) fprintf(out, "q and k of N(0, %g^2): ", table->options.scale[v->first - 1]);
-    fprintf(out,
-            "mean |x+y|^2 of queries and keys%s %.3g, so one positive feature has relative variance %.3g\n",
-            table->is_model ? ", largest of the layers," : "", size, expm1(size));
+    fprintf(
+        out,
+        "mean |x+y|^2 of queries and keys%s %.3g, so one positive feature has relative variance e^%.3g - 1\n",
+        table->is_model ? ", largest of the layers," : "", size, size);
     print_projections(out, v);
     print_kernels(out, v, "positive below trigonometric", PF_FAVOR_SOFTMAX, PF_FAVOR_SOFTMAX_TRIG);
     print_kernels(out, v, "hyperbolic below positive", PF_FAVOR_SOFTMAX_HYPERBOLIC, PF_FAVOR_SOFTMAX);
