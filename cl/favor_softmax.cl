@@ -65,7 +65,7 @@ INLINE void rise(LOCAL phi, LOCAL top, LOCAL factor, LOCAL parts, LOCAL most, GL
     {
         const int t = i % (T / VEC) * VEC, part = i / (T / VEC);
         vec part_most = -INFINITY;
-        for (int m = part; m < FP && !MAP_SOFTMAX_TRIG; m += PARTS) part_most = fmax(part_most, VLOAD(phi + m * T + t));
+        for (int m = part; !MAP_SOFTMAX_TRIG && m < FP; m += PARTS) part_most = fmax(part_most, VLOAD(phi + m * T + t));
         VSTORE(part_most, most + part * T + t);
     }
     BARRIER;
