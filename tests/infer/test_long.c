@@ -16,7 +16,9 @@
 #include "support/suite.h"
 #include "support/temporary.h"
 
-enum { LENGTH = 700, MOST = 1024, A = PF_VOCAB_SIZE };
+// Longer than windows that move twice; a simulated GPU (llvmpipe) counts a loop's turns to 65,535 and then stops,
+// which hyperbolic features reach at 608 tokens in one go.
+enum { LENGTH = 580, MOST = 1024, A = PF_VOCAB_SIZE };
 
 // Every kind of layer that carries something; windows shorter and longer than a chunk.
 static const char *const kinds[][3] = {
@@ -235,9 +237,9 @@ static uint64_t score(int kind, int length, int rows, double out[3])
 START_TEST(scores_are_those_of_the_whole)
 {
     double expected[3], cut[3], small[3];
-    score(_i, 2000, 4096, expected);
-    score(_i, 2000, 200, cut);
-    score(_i, 2000, 20, small); // fewer rows than a chunk: one is taken
+    score(_i, 500, 1024, expected);
+    score(_i, 500, 200, cut);
+    score(_i, 500, 20, small); // fewer rows than a chunk: one is taken
     ck_assert_mem_eq(cut, expected, sizeof cut);
     ck_assert_mem_eq(small, expected, sizeof small);
 }
@@ -246,7 +248,7 @@ END_TEST
 START_TEST(memory_does_not_grow_with_the_sequence)
 {
     double out[3];
-    ck_assert_uint_eq(score(_i, 3000, 256, out), score(_i, 30000, 256, out));
+    ck_assert_uint_eq(score(_i, 1000, 256, out), score(_i, 10000, 256, out));
 }
 END_TEST
 
