@@ -93,7 +93,7 @@ KERNEL void favor_causal_backward_query(ROWS_OF(OUT, dQ, dq), HEAD_ARGUMENTS)
     for (int t0 = 0, n; t0 < sequence.y; t0 += n) {
         const int empty = t0 == 0;
         const size_t row = sequence.x + t0;
-        n = min(T, sequence.y - t0);
+        n = min(T - t0 % T, sequence.y - t0); // chunks of the forward pass
         load_transposed(q, AT(Q, q), q_stride, n);
         load_transposed(k, AT(K, k), k_stride, n);
         load_tile(v, AT(V, v), v_stride, n);

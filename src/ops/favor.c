@@ -11,8 +11,12 @@ bool pf_favor_is_softmax(pf_favor_kernel kernel)
     return kernel >= PF_FAVOR_SOFTMAX && kernel <= PF_FAVOR_SOFTMAX_OPRF;
 }
 
-// Hyperbolic and trigonometric features are two maps of the same projection side by side.
-static int maps_of(pf_favor_kernel kernel)
+bool pf_favor_is_exponential(pf_favor_kernel kernel)
+{
+    return pf_favor_is_softmax(kernel) || kernel == PF_FAVOR_EXP;
+}
+
+int pf_favor_maps(pf_favor_kernel kernel)
 {
     return kernel == PF_FAVOR_SOFTMAX_HYPERBOLIC || kernel == PF_FAVOR_SOFTMAX_TRIG ? 2 : 1;
 }
@@ -39,7 +43,7 @@ pf_favor_tiles pf_favor_tiles_of(const pf_favor_config *config)
             tiles.slice = slice;
         }
     }
-    tiles.features = rounded * maps_of(config->kernel);
+    tiles.features = rounded * pf_favor_maps(config->kernel);
     return tiles;
 }
 
@@ -70,7 +74,7 @@ size_t pf_favor_state_bytes(const pf_favor_config *config, int n_sequences)
 size_t pf_favor_normalizer_bytes(const pf_favor_config *config, int rows)
 {
     // Softmax kernels, and exp when causal, keep the reference of the query beside R.
-    const size_t each = pf_favor_is_softmax(config->kernel) || config->kernel == PF_FAVOR_EXP ? 2 : 1;
+    const size_t each = pf_favor_is_exponential(config->kernel) ? 2 : 1;
     return (size_t)rows * (size_t)config->n_heads * each * sizeof(float);
 }
 
@@ -168,7 +172,7 @@ static double oprf_a(double e, double s)
 float pf_favor_log_constant(const pf_favor_config *config)
 {
     if (!pf_favor_is_softmax(config->kernel)) return 0;
-    const double e = config->head_size, columns = config->n_features * maps_of(config->kernel);
+    const double e = config->head_size, columns = config->n_features * pf_favor_maps(config->kernel);
     if (config->kernel == PF_FAVOR_SOFTMAX_TRIG) return (float)-log(config->n_features);
     const double a = config->kernel == PF_FAVOR_SOFTMAX_OPRF ? oprf_a(e, (double)config->oprf_s) : 0;
     return (float)(e / 2 * log1p(-4 * a) - log(columns));

@@ -4,16 +4,6 @@
 
 #include <string.h>
 
-bool pf_favor_is_exponential(pf_favor_kernel kernel)
-{
-    return pf_favor_is_softmax(kernel) || kernel == PF_FAVOR_EXP;
-}
-
-int pf_favor_maps(pf_favor_kernel kernel)
-{
-    return kernel == PF_FAVOR_SOFTMAX_HYPERBOLIC || kernel == PF_FAVOR_SOFTMAX_TRIG ? 2 : 1;
-}
-
 int pf_favor_state_features(const pf_favor_config *config)
 {
     return pf_favor_feature_rows(config) * pf_favor_maps(config->kernel);
