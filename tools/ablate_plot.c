@@ -1,10 +1,9 @@
 // Plots of an ablation. See ablate_groups.h.
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tools/ablate_groups.h"
-
-enum { MOST_CURVES = 64 };
 
 static pf_status write_picture(const pf_ablation *a, const char *name, const pf_plot *plot)
 {
@@ -23,38 +22,64 @@ static pf_status write_picture(const pf_ablation *a, const char *name, const pf_
     return status;
 }
 
+enum { MOST_KERNELS = 24, MOST_VARIANTS = 12 }; // MOST_KERNELS: a multiple of the 8 colours of a plot
+
+// A kernel has one colour: its curves are MOST_KERNELS places apart. The last colour of all is that of
+// the level.
 typedef struct drawing {
-    pf_plot_curve curve[MOST_CURVES + 1];
-    double *numbers; // x, y and deviation of each curve
-    int count;
-    double least, most; // of y, where curves end
+    pf_plot_curve curve[MOST_KERNELS * MOST_VARIANTS];
+    double *numbers;    // x, y and deviation of each curve
+    double least, most; // of y, where curves begin and end
+    int n_kernels, n_variants[MOST_KERNELS];
+    const char *kernel[MOST_KERNELS];
 } drawing;
 
-static pf_status draw(const pf_arm_groups *all, const pf_ablation_plot *want, double unit, drawing *out)
+// The place of a group's curve; NULL where there is no room.
+static pf_plot_curve *place_of(drawing *d, const pf_arm *arm)
+{
+    int k = 0;
+    while (k < d->n_kernels && strcmp(d->kernel[k], arm->kernel) != 0) k++;
+    if (k == d->n_kernels) {
+        if (k == MOST_KERNELS - 1) return NULL;
+        d->kernel[d->n_kernels++] = arm->kernel;
+    }
+    if (d->n_variants[k] == MOST_VARIANTS) return NULL;
+    return &d->curve[k + MOST_KERNELS * d->n_variants[k]++];
+}
+
+// What is held against others: attention without its division, training from scratch.
+static bool is_contrast(const pf_arm *arm, bool has_level)
+{
+    return !arm->renormalize || (has_level && !arm->start);
+}
+
+static pf_status draw(const pf_arm_groups *all, const pf_ablation_plot *want, double unit, drawing *d)
 {
     size_t points = 1;
-    drawing d = {.least = INFINITY, .most = -INFINITY};
+    *d = (drawing){.least = INFINITY, .most = -INFINITY};
     for (int g = 0; g < all->count; g++) points += (size_t)all->group[g].n_points;
-    d.numbers = malloc(3 * points * sizeof *d.numbers);
-    if (!d.numbers) return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
-    double *x = d.numbers, *y = x + points, *deviation = y + points;
-    for (int g = want->first; g < all->count && d.count < MOST_CURVES; g++) {
+    d->numbers = malloc(3 * points * sizeof *d->numbers);
+    if (!d->numbers) return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
+    double *x = d->numbers, *y = x + points, *deviation = y + points;
+    for (int g = want->first; g < all->count; g++) {
         const pf_arm_group *from = &all->group[g];
+        pf_plot_curve *curve = from->n_points ? place_of(d, from->first) : NULL;
+        if (!curve) continue;
         for (int i = 0; i < from->n_points; i++) {
             x[i] = (want->by_time ? from->point[i].seconds.mean : from->point[i].tokens.mean) / unit;
             y[i] = from->point[i].loss.mean;
             deviation[i] = from->point[i].loss.deviation;
-            d.least = fmin(d.least, y[i]);
+            d->least = fmin(d->least, y[i]);
         }
-        if (from->n_points) d.most = fmax(d.most, y[from->n_points > 1]);
-        d.curve[d.count++] = (pf_plot_curve){.name = from->first->label,
-                                             .x = x,
-                                             .y = y,
-                                             .count = from->n_points,
-                                             .deviation = from->n_seeds > 1 ? deviation : NULL};
+        d->most = fmax(d->most, y[from->n_points > 1]);
+        *curve = (pf_plot_curve){.name = from->first->label,
+                                 .x = x,
+                                 .y = y,
+                                 .count = from->n_points,
+                                 .deviation = from->n_seeds > 1 ? deviation : NULL,
+                                 .is_dashed = is_contrast(from->first, want->has_level)};
         x += from->n_points, y += from->n_points, deviation += from->n_points;
     }
-    *out = d;
     return PF_OK;
 }
 
@@ -100,7 +125,7 @@ static void add_level(const pf_arm_groups *all, double most, double level[2][2],
     level[0][0] = 0, level[0][1] = most;
     level[1][0] = level[1][1] = from->point[from->n_points - 1].loss.mean;
     d->least = fmin(d->least, level[1][0]);
-    d->curve[d->count++] = (pf_plot_curve){
+    d->curve[MOST_KERNELS - 1] = (pf_plot_curve){
         .name = from->first->label, .x = level[0], .y = level[1], .count = 2, .is_dashed = true};
 }
 
@@ -128,7 +153,7 @@ pf_status pf_ablation_plot_losses(const pf_ablation *a, const pf_arm_groups *all
              unit.name);
     const double high = highest(&d), room = 0.06 * (high - d.least) + 1e-3;
     const bool is_empty = !(high >= d.least);
-    for (int i = 0; i < d.count; i++) begin_below(&d.curve[i], high + room);
+    for (int i = 0; i < MOST_KERNELS * MOST_VARIANTS; i++) begin_below(&d.curve[i], high + room);
     const pf_plot plot = {
         .title = want->title,
         .note = make_note(all, note),
@@ -137,7 +162,7 @@ pf_status pf_ablation_plot_losses(const pf_ablation *a, const pf_arm_groups *all
         .y_low = is_empty ? 0 : d.least - room,
         .y_high = is_empty ? 0 : high + room,
         .curves = d.curve,
-        .n_curves = d.count,
+        .n_curves = MOST_KERNELS * MOST_VARIANTS,
     };
     status = write_picture(a, want->name, &plot);
     free(d.numbers);
