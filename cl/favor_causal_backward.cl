@@ -23,8 +23,8 @@ INLINE void load_weights(LOCAL factor, LOCAL w, GLOBAL_IN R, GLOBAL_IN dO, GLOBA
         const size_t row = min(t, n - 1); // one that is there
         for (int c = 0; c < E; c += VEC) s = fma(load(dO + row * strides.x + c, E - c), load(O + row * strides.y + c, E - c), s);
         float x = 0;
-        if (t < n && RENORMALIZE) x = 1.0f / R[(size_t)t * strides.z];
-        if (t < n && !RENORMALIZE) x = EXPONENTIAL ? exp(log_constant + R[(size_t)t * strides.z + 1]) : 1.0f;
+        if (RENORMALIZE && t < n) x = 1.0f / R[(size_t)t * strides.z];
+        if (!RENORMALIZE && t < n) x = EXPONENTIAL ? exp(log_constant + R[(size_t)t * strides.z + 1]) : 1.0f;
         factor[t] = x;
         w[t] = RENORMALIZE ? -lanes_sum(s) * x : 0.0f;
     }
