@@ -17,8 +17,10 @@ with open(os.path.join(FOLDER, "index.json"), encoding="utf-8") as index:
 
 
 def chosen_cases():
+    # Every case goes through the library (tests/ops/test_favor*_golden.c); a hundred features of each kernel would only
+    # compile the same programs again for minutes.
     if not SMALL:
-        return CASES
+        return [case for case in CASES if case["M"] != 100 or case["kernel"] in ("relu", "softmax")]
     smallest = {}
     for case in CASES:
         key = case["kernel"], case["causal"]
