@@ -28,6 +28,7 @@ static const pf_command *const commands[] = {
     &pf_command_score,
     &pf_command_report,
     &pf_command_ablate,
+    &pf_command_bench,
     NULL,
 };
 

@@ -34,6 +34,7 @@ typedef struct pf_training_options {
     int n_train_files;
     const char *const *valid_files;
     int n_valid_files;
+    bool rehearsal;                    // for measuring: takes steps and writes nothing; `run` may be NULL
     const volatile sig_atomic_t *stop; // becomes non-zero when the run should save and end; NULL: never
 } pf_training_options;
 

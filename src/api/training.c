@@ -246,6 +246,7 @@ static pf_status create(pf_device *device, const pf_training_options *options, b
     t->device = device;
     t->stop = options->stop;
     t->lock = -1;
+    t->rehearsal = options->rehearsal;
     pf_status status = writes && pf_is_directory(options->run) ? pf_lock_directory(options->run, &t->lock) : PF_OK;
     if (status == PF_OK) status = prepare(t, options);
     if (status == PF_OK)
@@ -258,10 +259,10 @@ static pf_status create(pf_device *device, const pf_training_options *options, b
 pf_status pf_training_open(pf_device *device, const pf_training_options *options, pf_training **out)
 {
     pf_training *t = NULL;
-    PF_TRY(create(device, options, true, &t));
+    PF_TRY(create(device, options, !options->rehearsal, &t));
     t->is_saved = t->checkpoint != NULL;
     t->started_s = t->clock_s = pf_monotonic_s();
-    const pf_status status = write_run(t);
+    const pf_status status = t->rehearsal ? PF_OK : write_run(t);
     if (status != PF_OK) {
         pf_training_close(t);
         return status;

@@ -18,6 +18,7 @@ struct pf_training {
     struct pf_config config;
     char *run, *init;
     bool resume;      // the run was there already
+    bool rehearsal;   // nothing is written
     char *checkpoint; // to resume from; NULL: a fresh start
     pf_training_state state;
     pf_model_arrays *host;    // staging for checkpoints, initial values

@@ -89,11 +89,11 @@ pf_status pf_training_configure(pf_training *t, const pf_training_options *o)
 {
     char *path = NULL;
     pf_text passed_over = {0};
-    PF_TRY(pf_copy_text(&t->run, o->run));
+    PF_TRY(pf_copy_text(&t->run, o->rehearsal ? "" : o->run));
     if (o->init) PF_TRY(pf_copy_text(&t->init, o->init));
-    if (!o->resume) PF_TRY(check_unused(o->run));
-    PF_TRY(pf_join_path(&path, o->run, "config.json"));
-    const bool has_run = o->resume && pf_exists(path);
+    if (!o->resume && !o->rehearsal) PF_TRY(check_unused(t->run));
+    PF_TRY(pf_join_path(&path, t->run, "config.json"));
+    const bool has_run = o->resume && !o->rehearsal && pf_exists(path);
     pf_free(path);
     if (has_run) {
         PF_TRY(configure_resumed(t, o));

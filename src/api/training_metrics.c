@@ -57,6 +57,7 @@ pf_status pf_training_open_metrics(pf_training *t)
 
 pf_status pf_training_log_step(pf_training *t, const pf_training_report *r)
 {
+    if (t->rehearsal) return PF_OK;
     // 17 digits give the same bits back. A non-finite number never gets here.
     const int n = fprintf(t->metrics,
                           "{\"step\": %lld, \"loss\": %.17g, \"tokens\": %lld, \"learning_rate\": %.17g, "

@@ -83,7 +83,7 @@ static pf_status run_step(pf_training *t, pf_training_report *report)
                                            .learning_rate = learning_rate,
                                        },
                                        &result);
-    if (status == PF_ERROR_NUMERICAL) keep_failed_batch(t, step);
+    if (status == PF_ERROR_NUMERICAL && !t->rehearsal) keep_failed_batch(t, step);
     if (status != PF_OK) return pf_context(status, "step %lld", (long long)number);
     t->state.step = number;
     t->state.cursor = step->cursor;
@@ -128,7 +128,7 @@ pf_status pf_training_evaluate(pf_training *t, pf_training_report *report)
 
 pf_status pf_training_save(pf_training *t)
 {
-    if (t->is_saved) return PF_OK;
+    if (t->is_saved || t->rehearsal) return PF_OK;
     PF_TRY(pf_training_sync_metrics(t));
     PF_TRY(pf_model_download(t->model, t->host->trained, t->host->projections));
     PF_TRY(pf_trainer_download(t->trainer, t->m, t->v));
