@@ -21,8 +21,8 @@ typedef struct pf_bench {
     int n_settings;
     const char *const *files;
     int n_files;
-    double seconds;   // of steps, for each measurement
-    int heads, local; // of the model; heads that are exact in its hybrid
+    double seconds; // of steps, for each measurement
+    int local;      // heads that are exact, within a window, in the hybrid
 } pf_bench;
 
 typedef struct pf_bench_speed {
@@ -30,7 +30,7 @@ typedef struct pf_bench_speed {
     uint64_t peak_bytes; // of the device's buffers
 } pf_bench_speed;
 
-// Reads heads and local heads from the configuration. Errors: those of a configuration.
+// Chooses the local heads: the configuration's, or half of all. Errors: those of a configuration.
 pf_status pf_bench_prepare(pf_bench *bench);
 
 // Training steps of the whole model with this kind of attention: on the files' own sequences, or, with

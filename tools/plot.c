@@ -81,8 +81,7 @@ static int linear_ticks(const axis *a, double *tick)
     return n;
 }
 
-// Powers of ten; between few of them 2 and 5 as well, and powers of two where these are all that was asked
-// for.
+// Powers of ten; between few of them 2 and 5 as well. An axis too short for two of these is marked as a linear one.
 static int log_ticks(const axis *a, double *tick)
 {
     static const double few[] = {1, 2, 5}, many[] = {1};

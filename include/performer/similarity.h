@@ -7,17 +7,14 @@
 //   c_h(X,Y)  the same by chance: were who gives and who gets independent in each head and sequence, that is
 //             (all that X gives) (all that Y gets) / (all that is given), summed over sequences
 //
-//   received  of Y: its share p_h(Y) = sum_X w_h(X,Y) / sum_X,Z w_h(X,Z) of each head's attention. The
-//   similarity of
-//             Y and Z is the Pearson correlation of p(Y) and p(Z) over heads (Vig et al. 2020,
+//   received  of Y: its share p_h(Y) = sum_X w_h(X,Y) / sum_X,Z w_h(X,Z) of each head's attention. The similarity
+//             of Y and Z is the Pearson correlation of p(Y) and p(Z) over heads (Vig et al. 2020,
 //             arXiv:2006.15222, section 4.1; they count weights above 0.3, but FAVOR spreads its weights more
 //             evenly, so here all count by their size).
-//   given     of X: what it prefers, l_h(X,Z) = log2 w_h(X,Z) / c_h(X,Z). The similarity of X and Y is the
-//   Pearson
-//             correlation of l(X,.) and l(Y,.) over heads and letters Z other than X and Y.
-//   pairs     log2 of w(X,Y) / c(X,Y), both summed over heads; mean of both directions. It is BLOSUM's own
-//   formula,
-//             with attention in the place of aligned pairs.
+//   given     of X: what it prefers, l_h(X,Z) = log2 w_h(X,Z) / c_h(X,Z). The similarity of X and Y is
+//             the Pearson correlation of l(X,.) and l(Y,.) over heads and letters Z other than X and Y.
+//   pairs     log2 of w(X,Y) / c(X,Y), both summed over heads; mean of both directions. It is BLOSUM's
+//             own formula, with attention in the place of aligned pairs.
 #ifndef PERFORMER_SIMILARITY_H
 #define PERFORMER_SIMILARITY_H
 
@@ -74,8 +71,7 @@ PF_API void pf_blosum62(pf_letter_matrix *out);
 // in both.
 typedef struct pf_agreement {
     double pearson, spearman; // ties: mean ranks; NaN where they are not defined
-    double
-        p; // how often, were letters shared out by chance, Pearson would be as high: of 10,000 relabellings
+    double p; // how often Pearson would be as high were letters shared out by chance: of 10,000 relabellings
     int pairs;
 } pf_agreement;
 
