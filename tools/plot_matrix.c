@@ -16,6 +16,7 @@ enum {
     RIGHT = 120,
     SCALE_WIDTH = 16,
     MOST_NAMES = 40,
+    NAME_HEIGHT = 14,
     SCALE_STEPS = 128
 };
 
@@ -134,27 +135,41 @@ static void print_base64(FILE *out, const bytes *b)
 
 // --- the picture --------------------------------------------------------------------------------
 
-// Cells of `step` by `step` numbers, each `zoom` pixels wide.
+// One direction: cells of `step` numbers, each `zoom` pixels wide.
+typedef struct axis {
+    int step, zoom, cells;
+} axis;
+
 typedef struct layout {
-    int step, zoom, cells_x, cells_y;
+    axis x, y;
     double low, high;
     pf_plot_frame frame;
 } layout;
 
+static axis lay_axis(int count, int most)
+{
+    axis a = {.step = (most + FIELD - 1) / FIELD};
+    if (a.step < 1) a.step = 1;
+    a.cells = (count + a.step - 1) / a.step;
+    const int cells = (most + a.step - 1) / a.step;
+    a.zoom = cells > 0 && FIELD / cells > 1 ? FIELD / cells : 1;
+    return a;
+}
+
+// Cells are squares; but rows with names are not put together because there are many columns, and are as high
+// as their names.
 static layout lay_out(const pf_plot_matrix *m)
 {
     const int most = m->rows > m->columns ? m->rows : m->columns;
-    layout l = {.step = (most + FIELD - 1) / FIELD, .low = m->low, .high = m->high};
-    if (l.step < 1) l.step = 1;
-    l.cells_x = (m->columns + l.step - 1) / l.step, l.cells_y = (m->rows + l.step - 1) / l.step;
-    const int cells = l.cells_x > l.cells_y ? l.cells_x : l.cells_y;
-    l.zoom = cells > 0 && FIELD / cells > 1 ? FIELD / cells : 1;
-    l.frame = (pf_plot_frame){LEFT, LEFT + l.cells_x * l.zoom, TOP, TOP + l.cells_y * l.zoom};
+    layout l = {.x = lay_axis(m->columns, most), .low = m->low, .high = m->high};
+    l.y = lay_axis(m->rows, m->row_names ? m->rows : most);
+    if (m->row_names) l.y.zoom = l.x.zoom > NAME_HEIGHT || m->rows > MOST_NAMES ? l.x.zoom : NAME_HEIGHT;
+    l.frame = (pf_plot_frame){LEFT, LEFT + l.x.cells * l.x.zoom, TOP, TOP + l.y.cells * l.y.zoom};
     if (l.low != 0 || l.high != 0) return l;
     l.low = (double)INFINITY, l.high = -(double)INFINITY;
-    for (int y = 0; y < l.cells_y; y++)
-        for (int x = 0; x < l.cells_x; x++) {
-            const double value = mean(m, y * l.step, l.step, x * l.step, l.step);
+    for (int y = 0; y < l.y.cells; y++)
+        for (int x = 0; x < l.x.cells; x++) {
+            const double value = mean(m, y * l.y.step, l.y.step, x * l.x.step, l.x.step);
             if (isfinite(value)) l.low = fmin(l.low, value), l.high = fmax(l.high, value);
         }
     if (!(l.low <= l.high)) l.low = 0, l.high = 1;
@@ -164,17 +179,18 @@ static layout lay_out(const pf_plot_matrix *m)
 
 static void print_image(FILE *out, const pf_plot_matrix *m, const layout *l)
 {
-    image picture = {l->cells_x * l->zoom, l->cells_y * l->zoom, NULL};
+    const axis ax = l->x, ay = l->y;
+    image picture = {ax.cells * ax.zoom, ay.cells * ay.zoom, NULL};
     picture.rgb = malloc((size_t)picture.width * (size_t)picture.height * 3 + 1);
     for (int y = 0; picture.rgb && y < picture.height; y++)
         for (int x = 0; x < picture.width; x++) {
             uint8_t *pixel = picture.rgb + ((size_t)y * (size_t)picture.width + (size_t)x) * 3;
-            if (x % l->zoom)
+            if (x % ax.zoom)
                 memcpy(pixel, pixel - 3, 3);
-            else if (y % l->zoom)
+            else if (y % ay.zoom)
                 memcpy(pixel, pixel - (size_t)picture.width * 3, 3);
             else
-                colour(pixel, mean(m, y / l->zoom * l->step, l->step, x / l->zoom * l->step, l->step), l->low,
+                colour(pixel, mean(m, y / ay.zoom * ay.step, ay.step, x / ax.zoom * ax.step, ax.step), l->low,
                        l->high, m->is_signed);
         }
     bytes png = picture.rgb && picture.width > 0 && picture.height > 0 ? make_png(&picture) : (bytes){0};
@@ -202,7 +218,8 @@ static void print_names(FILE *out, const pf_plot_matrix *m, const layout *l, boo
     for (int i = names || every == 1 ? 0 : every - 1; i < count; i += every) {
         char number[16];
         snprintf(number, sizeof number, "%d", i + 1);
-        const double at = ((double)i + 0.5) * l->zoom / (l->step * unit);
+        const axis *along = of_rows ? &l->y : &l->x;
+        const double at = ((double)i + 0.5) * along->zoom / (along->step * unit);
         pf_plot_label label = {.text = names ? names[i] : number,
                                .x = l->frame.left + at,
                                .y = l->frame.bottom + 18,
