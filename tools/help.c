@@ -86,6 +86,7 @@ void pf_help_program(FILE *out, const pf_command *const *commands)
     for (; *commands; commands++) fprintf(out, "  %-14s %s\n", (*commands)->name, (*commands)->summary);
     fprintf(out, "\nHelp on one, with an example:  performer COMMAND --help\n"
                  "Version:                       performer --version\n"
+                 "Completion for a shell:        performer --completion bash, or zsh\n"
                  "Environment: PERFORMER_DEVICE, PERFORMER_THREADS, PERFORMER_CACHE (a directory, or off)\n"
                  "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 bad input data,\n"
                  "            4 device or environment, 5 interrupted but saved, 6 numerical\n");

@@ -8,6 +8,7 @@
 
 #include "tools/commands.h"
 #include "tools/options.h"
+#include "tools/pages.h"
 #include "tools/report.h"
 
 static const pf_command *const commands[] = {
@@ -73,6 +74,19 @@ static pf_status run_command(const pf_command *command, int count, char **argume
     return status;
 }
 
+// What the build installs beside the program; completion is for users as well.
+static pf_status write_page(const char *what, const char *of)
+{
+    if (strcmp(what, "--completion") == 0) return pf_completion(stdout, of ? of : "", commands);
+    const pf_command *command = of ? find_command(of) : NULL;
+    if (of && !command) return unknown_command(of);
+    if (command)
+        pf_man_command(stdout, command);
+    else
+        pf_man_program(stdout, commands);
+    return PF_OK;
+}
+
 static pf_status dispatch(int count, char **arguments)
 {
     if (count < 2) {
@@ -93,6 +107,8 @@ static pf_status dispatch(int count, char **arguments)
         printf("performer " PERFORMER_VERSION "\n");
         return PF_OK;
     }
+    if (!strcmp(word, "--completion") || !strcmp(word, "--man"))
+        return write_page(word, count > 2 ? arguments[2] : NULL);
     const pf_command *command = find_command(word);
     return command ? run_command(command, count - 2, arguments + 2) : unknown_command(word);
 }

@@ -58,6 +58,14 @@ class ProgramTest(unittest.TestCase):
         return out
 
 
+    def needs(self, program, package):
+        """Where `program` is, or a skip that says how to get it."""
+        found = shutil.which(program)
+        if not found:
+            self.skipTest(f"no {program} (on Debian: apt-get install {package})")
+        return found
+
+
 class DeviceTest(ProgramTest):
     """For commands that compute. Skipped on a machine without a device, unless PERFORMER_REQUIRE_DEVICE is set."""
 
