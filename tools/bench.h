@@ -1,5 +1,5 @@
-// What performer bench measures: how fast a model trains with one kind of attention or another. For
-// tools/*bench*.c only.
+// performer bench --fasta: how fast a model trains with one kind of attention or another. For tools/*bench*.c
+// only.
 #ifndef TOOLS_BENCH_H
 #define TOOLS_BENCH_H
 
@@ -37,5 +37,8 @@ pf_status pf_bench_prepare(pf_bench *bench);
 // `length` above 0, on windows of so many tokens cut out of them. The device is opened anew. Errors: those of
 // training.
 pf_status pf_bench_measure(const pf_bench *bench, pf_bench_kind kind, int64_t length, pf_bench_speed *out);
+
+// The whole of it: measures and prints. Errors: as above.
+pf_status pf_bench_fasta(pf_bench *bench, const pf_integers *lengths, bool json);
 
 #endif

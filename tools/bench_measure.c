@@ -116,6 +116,7 @@ pf_status pf_bench_prepare(pf_bench *b)
         status = pf_config_set(&config, b->settings[i]);
     if (status == PF_OK) status = pf_config_finish(&config, PF_CONFIG_USER);
     if (status != PF_OK) return status;
-    b->local = config.attention.local_heads > 0 ? config.attention.local_heads : (config.num_attention_heads + 1) / 2;
+    b->local = config.attention.local_heads > 0 ? config.attention.local_heads
+                                                : (config.num_attention_heads + 1) / 2;
     return PF_OK;
 }

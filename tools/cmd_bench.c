@@ -1,43 +1,91 @@
-// performer bench: whether linear attention pays, for the proteins of a file on this device.
-#include <math.h>
+// performer bench: how fast this device is on the work of a model, and whether linear attention pays on it.
 #include <stdlib.h>
 #include <string.h>
 
-#include "performer/fasta.h"
 #include "tools/bench.h"
+#include "tools/bench_suite.h"
 #include "tools/commands.h"
 #include "tools/device.h"
-#include "tools/fasta_input.h"
 #include "tools/output.h"
 #include "tools/report.h"
-
-enum { MOST_LENGTHS = 32 };
 
 typedef struct bench_options {
     pf_common common;
     pf_texts fasta, settings;
-    const char *preset, *config;
+    const char *suite, *shapes, *kernels, *preset, *config, *output;
     pf_integers lengths;
+    int64_t repeat;
     double seconds;
-    bool preset_given, json;
+    bool suite_given, shapes_given, kernels_given, output_given, repeat_given, seconds_given;
+    bool causal, json;
 } bench_options;
 
 #define AT(field) offsetof(bench_options, field)
 
 static const pf_option table[] = {
+    {.name = "suite",
+     .type = PF_OPTION_CHOICE,
+     .value = "SUITE",
+     .choices = "device|matmul|attention|model|profile|all",
+     .fallback = "all",
+     .at = AT(suite),
+     .given_at = AT(suite_given),
+     .help = "what to measure: the device's peaks, matrix products of a layer, one attention layer, the "
+             "whole model, "
+             "a training step kernel by kernel"},
+    {.name = "lengths",
+     .type = PF_OPTION_INTEGERS,
+     .value = "L,L,...",
+     .low = 1,
+     .high = 1 << 20,
+     .at = AT(lengths),
+     .help = "lengths for attention alone, 512 to 16384 if not given; with --fasta those to look for the "
+             "break-even "
+             "at, 128 to 8192"},
+    {.name = "shapes",
+     .type = PF_OPTION_TEXT,
+     .value = "BxL,BxL,...",
+     .fallback = "8x512,4x1024,1x4096,1x8192",
+     .at = AT(shapes),
+     .given_at = AT(shapes_given),
+     .help = "sequences and their length for the model; the profile is that of the first"},
+    {.name = "kernel",
+     .type = PF_OPTION_TEXT,
+     .value = "K,K,...",
+     .at = AT(kernels),
+     .given_at = AT(kernels_given),
+     .help = "kinds of attention: FAVOR's kernels or exact; relu,softmax,exact (the model: relu,exact) if "
+             "not given"},
+    {.name = "causal", .type = PF_OPTION_FLAG, .at = AT(causal), .help = "causal attention, causal models"},
+    {.name = "repeat",
+     .type = PF_OPTION_INTEGER,
+     .value = "N",
+     .low = 1,
+     .high = 1000,
+     .fallback = "5",
+     .at = AT(repeat),
+     .given_at = AT(repeat_given),
+     .help = "rounds to take medians over; what takes long sits some out"},
+    {.name = "output",
+     .letter = 'o',
+     .type = PF_OPTION_TEXT,
+     .value = "DIR",
+     .at = AT(output),
+     .given_at = AT(output_given),
+     .help = "write attention.tsv, model.tsv and plots of cost against length too; new or empty"},
     {.name = "fasta",
      .type = PF_OPTION_FILES,
      .value = "FASTA...",
-     .required = true,
      .at = AT(fasta),
-     .help = "the proteins to measure with, at their own lengths"},
+     .help = "in place of the suites: whether linear attention pays for the proteins of a file, at their own "
+             "lengths"},
     {.name = "preset",
      .type = PF_OPTION_TEXT,
      .value = "NAME",
-     .fallback = "tiny",
      .at = AT(preset),
-     .given_at = AT(preset_given),
-     .help = "the model: a built-in configuration (performer train --help lists them)"},
+     .help = "the model: a built-in configuration (performer train --help lists them); six layers of 512, "
+             "tiny with "
+             "--fasta, if not given"},
     {.name = "config",
      .type = PF_OPTION_TEXT,
      .value = "FILE",
@@ -47,15 +95,7 @@ static const pf_option table[] = {
      .type = PF_OPTION_TEXTS,
      .value = "KEY=VALUE",
      .at = AT(settings),
-     .help = "set one key of the configuration, as in --set attention.kernel=softmax"},
-    {.name = "lengths",
-     .type = PF_OPTION_INTEGERS,
-     .value = "L,L,...",
-     .low = 8,
-     .high = 1 << 20,
-     .fallback = "128,256,512,1024,2048,4096,8192",
-     .at = AT(lengths),
-     .help = "lengths to look for the break-even at, rising; it ends at the first where FAVOR is ahead"},
+     .help = "set one key of the configuration, as in --set compute.matmul=tile"},
     {.name = "seconds",
      .type = PF_OPTION_NUMBER,
      .value = "S",
@@ -63,191 +103,30 @@ static const pf_option table[] = {
      .high = 3600,
      .fallback = "3",
      .at = AT(seconds),
-     .help = "of training steps for each measurement, at least five steps"},
+     .given_at = AT(seconds_given),
+     .help = "with --fasta: of training steps for each measurement, at least five steps"},
     {.name = "json", .type = PF_OPTION_FLAG, .at = AT(json), .help = "print JSON, an object a line"},
     {0},
 };
 
-// Lengths at which exact attention and FAVOR were measured, and where they are equally fast.
-typedef struct crossing {
-    int64_t length[MOST_LENGTHS];
-    pf_bench_speed speed[MOST_LENGTHS][PF_BENCH_HYBRID]; // exact, FAVOR
-    int count;
-    double break_even; // tokens; 0: FAVOR is ahead at the first length; infinite: at none
-} crossing;
+// ---- with --fasta ----
 
-// Between two lengths the ratio of speeds is taken as a power of the length.
-static double cross(const crossing *c)
+static pf_status run_fasta(const bench_options *o)
 {
-    if (c->count == 0) return (double)INFINITY;
-    double lead[MOST_LENGTHS] = {0}; // log of FAVOR over exact
-    for (int i = 0; i < c->count; i++)
-        lead[i] = log(c->speed[i][PF_BENCH_FAVOR].tokens_per_s / c->speed[i][PF_BENCH_EXACT].tokens_per_s);
-    const int last = c->count - 1;
-    if (lead[last] <= 0) return (double)INFINITY;
-    if (last == 0) return 0;
-    const double low = log((double)c->length[last - 1]), high = log((double)c->length[last]);
-    return exp(low - lead[last - 1] * (high - low) / (lead[last] - lead[last - 1]));
-}
-
-static pf_status find_break_even(const pf_bench *b, const pf_integers *lengths, crossing *c)
-{
-    if (lengths->count > MOST_LENGTHS)
-        return pf_tool_fail(PF_ERROR_USAGE, "--lengths: %d of them, at most %d", lengths->count, MOST_LENGTHS);
-    for (int i = 0; i < lengths->count; i++) {
-        if (i > 0 && lengths->item[i] <= lengths->item[i - 1])
-            return pf_tool_fail(PF_ERROR_USAGE, "--lengths: %lld after %lld; give them rising",
-                                (long long)lengths->item[i], (long long)lengths->item[i - 1]);
-    }
-    for (int i = 0; i < lengths->count; i++) {
-        const int64_t length = lengths->item[i];
-        c->length[i] = length;
-        for (pf_bench_kind kind = PF_BENCH_EXACT; kind < PF_BENCH_HYBRID; kind++) {
-            const pf_status status = pf_bench_measure(b, kind, length, &c->speed[i][kind]);
-            if (status != PF_OK) return status;
-            pf_say(b->common, "windows of %lld tokens, %s: %.0f tokens/s", (long long)length,
-                   pf_bench_names[kind], c->speed[i][kind].tokens_per_s);
-        }
-        c->count++;
-        if (c->speed[i][PF_BENCH_FAVOR].tokens_per_s > c->speed[i][PF_BENCH_EXACT].tokens_per_s) break;
-    }
-    c->break_even = cross(c);
-    return PF_OK;
-}
-
-// Residues of the files, and those of proteins with more tokens than `length` (begin and end counted).
-static pf_status share_beyond(const bench_options *o, double length, double *share)
-{
-    uint64_t all = 0, beyond = 0;
-    for (int i = 0; i < o->fasta.count; i++) {
-        pf_fasta *fasta = NULL;
-        pf_fasta_record record;
-        pf_status status = pf_fasta_open(o->fasta.item[i], NULL, &fasta);
-        while (status == PF_OK && (status = pf_fasta_next(fasta, &record)) == PF_OK) {
-            all += record.length;
-            if ((double)record.length + 2 > length) beyond += record.length;
-        }
-        pf_fasta_close(fasta);
-        if (status != PF_END) return status;
-    }
-    *share = all ? (double)beyond / (double)all : 0;
-    return PF_OK;
-}
-
-// One sentence from the numbers. Within 3 % of each other two speeds are called alike: medians move that
-// much.
-static void write_verdict(const pf_bench_speed speed[PF_BENCH_KINDS], double break_even, double share,
-                          char *out, size_t size)
-{
-    static const char *const names[PF_BENCH_KINDS] = {"exact attention", "FAVOR", "the hybrid of both"};
-    int best = PF_BENCH_EXACT, other = PF_BENCH_FAVOR;
-    for (int i = 1; i < PF_BENCH_KINDS; i++)
-        if (speed[i].tokens_per_s > speed[best].tokens_per_s) best = i;
-    if (speed[PF_BENCH_HYBRID].tokens_per_s > speed[other].tokens_per_s) other = PF_BENCH_HYBRID;
-    if (best != PF_BENCH_EXACT) other = PF_BENCH_EXACT; // the question is whether linear attention pays
-    const double ratio = speed[best].tokens_per_s / speed[other].tokens_per_s;
-    char where[96];
-    if (isinf(break_even))
-        snprintf(where, sizeof where, "no length was measured at which FAVOR is ahead");
-    else
-        snprintf(where, sizeof where, "%.0f %% of its residues are in proteins beyond the break-even length",
-                 100 * share);
-    if (ratio < 1.03)
-        snprintf(out, size, "%s and %s are equally fast for this file: %s", names[best], names[other], where);
-    else
-        snprintf(out, size, "%s is faster for this file: %.2f times the tokens/s of %s; %s", names[best],
-                 ratio, names[other], where);
-}
-
-static void print_json_head(pf_output *out, const char *suite, const pf_device_info *info)
-{
-    pf_output_print(out, "{\"suite\": \"%s\", \"device\": ", suite);
-    pf_output_json_text(out, info->name, strlen(info->name));
-    pf_output_print(out, ", \"driver\": ");
-    pf_output_json_text(out, info->driver, strlen(info->driver));
-}
-
-static void print_json(pf_output *out, const pf_device_info *info, const crossing *c,
-                       const pf_bench_speed speed[PF_BENCH_KINDS], double share, const char *verdict)
-{
-    for (int i = 0; i < c->count; i++)
-        for (int kind = 0; kind < PF_BENCH_HYBRID; kind++) {
-            print_json_head(out, "model", info);
-            pf_output_print(out, ", \"length\": %lld, \"attention\": \"%s\", \"pass\": \"training\", ",
-                            (long long)c->length[i], pf_bench_names[kind]);
-            pf_output_print(out, "\"tokens_per_s\": %.6g, \"peak_bytes\": %llu}\n",
-                            c->speed[i][kind].tokens_per_s, (unsigned long long)c->speed[i][kind].peak_bytes);
-        }
-    for (int kind = 0; kind < PF_BENCH_KINDS; kind++) {
-        print_json_head(out, "fasta", info);
-        pf_output_print(out, ", \"attention\": \"%s\", \"pass\": \"training\", ", pf_bench_names[kind]);
-        pf_output_print(out, "\"tokens_per_s\": %.6g, \"peak_bytes\": %llu}\n", speed[kind].tokens_per_s,
-                        (unsigned long long)speed[kind].peak_bytes);
-    }
-    print_json_head(out, "fasta", info);
-    if (isfinite(c->break_even))
-        pf_output_print(out, ", \"break_even_length\": %.0f", c->break_even);
-    else
-        pf_output_print(out, ", \"break_even_length\": null");
-    pf_output_print(out, ", \"share_beyond\": %.4f, \"verdict\": ", share);
-    pf_output_json_text(out, verdict, strlen(verdict));
-    pf_output_print(out, "}\n");
-}
-
-static void print_table(pf_output *out, const crossing *c, const pf_bench_speed speed[PF_BENCH_KINDS],
-                        double share, const char *verdict)
-{
-    const int64_t first = c->length[0], last = c->length[c->count - 1];
-    pf_output_print(out, "%-10s %12s %14s\n", "attention", "tokens/s", "device memory");
-    for (int kind = 0; kind < PF_BENCH_KINDS; kind++)
-        pf_output_print(out, "%-10s %12.0f %11.1f MB\n", pf_bench_names[kind], speed[kind].tokens_per_s,
-                        (double)speed[kind].peak_bytes / 1e6);
-    if (isinf(c->break_even))
-        pf_output_print(out, "break-even length: above %lld tokens", (long long)last);
-    else if (c->break_even == 0)
-        pf_output_print(out, "break-even length: below %lld tokens", (long long)first);
-    else
-        pf_output_print(out, "break-even length: %.0f tokens", c->break_even);
-    pf_output_print(out, "; %.1f %% of the residues are in proteins beyond it\n%s\n", 100 * share, verdict);
-}
-
-static pf_status measure(const bench_options *o, const pf_bench *b, pf_output *out)
-{
-    crossing c = {0};
-    pf_bench_speed speed[PF_BENCH_KINDS];
-    double share = 0;
-    char verdict[320];
-    pf_device *device = NULL;
-    pf_status status = find_break_even(b, &o->lengths, &c);
-    for (int kind = 0; kind < PF_BENCH_KINDS && status == PF_OK; kind++) {
-        status = pf_bench_measure(b, (pf_bench_kind)kind, 0, &speed[kind]);
-        if (status == PF_OK)
-            pf_say(b->common, "the file, %s: %.0f tokens/s", pf_bench_names[kind], speed[kind].tokens_per_s);
-    }
-    if (status == PF_OK) status = share_beyond(o, c.break_even, &share);
-    if (status == PF_OK) status = pf_tool_device_open(&o->common, &device);
-    if (status != PF_OK) return status;
-    write_verdict(speed, c.break_even, share, verdict, sizeof verdict);
-    if (o->json)
-        print_json(out, pf_device_describe(device), &c, speed, share, verdict);
-    else
-        print_table(out, &c, speed, share, verdict);
-    return pf_tool_device_close(&o->common, device, PF_OK);
-}
-
-static pf_status run(void *options)
-{
-    const bench_options *o = options;
-    pf_output *out = NULL;
-    if (o->preset_given && o->config)
-        return pf_tool_fail(PF_ERROR_USAGE, "bench: --preset and --config are two models; give one");
-    for (int i = 0; i < o->fasta.count; i++)
-        if (strcmp(o->fasta.item[i], "-") == 0)
-            return pf_tool_fail(PF_ERROR_USAGE,
-                                "bench reads its files several times; name a file in place of '-'");
+    static const int64_t usual[] = {128, 256, 512, 1024, 2048, 4096, 8192};
+    if (o->suite_given || o->shapes_given || o->kernels_given || o->output_given || o->repeat_given ||
+        o->causal)
+        return pf_tool_fail(PF_ERROR_USAGE,
+                            "bench --fasta takes no --suite, --shapes, --kernel, --causal, --repeat "
+                            "and -o: it measures on the file's own sequences");
+    int64_t lengths[sizeof usual / sizeof *usual];
+    memcpy(lengths, usual, sizeof usual);
+    const pf_integers fallback = {lengths, sizeof usual / sizeof *usual};
     pf_bench bench = {
         .common = &o->common,
-        .preset = o->config ? NULL : o->preset,
+        .preset = o->config   ? NULL
+                  : o->preset ? o->preset
+                              : "tiny",
         .config_file = o->config,
         .settings = o->settings.item,
         .n_settings = o->settings.count,
@@ -255,9 +134,165 @@ static pf_status run(void *options)
         .n_files = o->fasta.count,
         .seconds = o->seconds,
     };
-    pf_status status = pf_bench_prepare(&bench);
+    return pf_bench_fasta(&bench, o->lengths.count ? &o->lengths : &fallback, o->json);
+}
+
+// ---- suites ----
+
+static unsigned suites_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        unsigned suites;
+    } known[] = {{"device", PF_SUITE_DEVICE},       {"matmul", PF_SUITE_MATMUL},
+                 {"attention", PF_SUITE_ATTENTION}, {"model", PF_SUITE_MODEL},
+                 {"profile", PF_SUITE_PROFILE},     {"all", PF_SUITE_ALL}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].name, name) == 0) return known[i].suites;
+    return 0;
+}
+
+static pf_status read_shapes(const char *text, pf_suite_request *r)
+{
+    for (const char *at = text; *at;) {
+        long batch = 0, length = 0;
+        int used = 0;
+        const bool is_shape = sscanf(at, "%9ldx%9ld%n", &batch, &length, &used) == 2 && batch >= 1 &&
+                              length >= 1 && length <= 1 << 20 && batch <= (1 << 24) / length &&
+                              (at[used] == ',' || at[used] == 0);
+        if (!is_shape || r->n_shapes == PF_MOST_BENCH_SHAPES)
+            return pf_tool_fail(
+                PF_ERROR_USAGE,
+                "--shapes %s: expected at most %d of the form 4x1024, sequences times tokens, together "
+                "at most %d tokens",
+                text, PF_MOST_BENCH_SHAPES, 1 << 24);
+        r->shapes[r->n_shapes++] = (pf_bench_shape){(int32_t)batch, (int32_t)length};
+        at += used + (at[used] == ',');
+    }
+    return r->n_shapes ? PF_OK : pf_tool_fail(PF_ERROR_USAGE, "--shapes without a shape");
+}
+
+static pf_status read_kernels(const char *text, pf_bench_kernel *out, int *count)
+{
+    char name[64];
+    for (const char *at = text; *count == 0 || *at;) {
+        const size_t length = strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", (int)length, at);
+        if (*count == PF_MOST_BENCH_KERNELS)
+            return pf_tool_fail(PF_ERROR_USAGE, "--kernel: at most %d kernels", PF_MOST_BENCH_KERNELS);
+        pf_bench_kernel *kernel = &out[(*count)++];
+        kernel->is_exact = strcmp(name, "exact") == 0;
+        const pf_status status = kernel->is_exact ? PF_OK : pf_favor_kernel_read(name, &kernel->kernel);
+        if (status != PF_OK) return status;
+        at += length + (at[length] == ',');
+    }
+    return PF_OK;
+}
+
+static pf_status read_lengths(const pf_integers *lengths, pf_suite_request *r)
+{
+    static const int64_t usual[] = {512, 1024, 2048, 4096, 8192, 16384};
+    const int64_t *from = lengths->count ? lengths->item : usual;
+    r->n_lengths = lengths->count ? lengths->count : (int)(sizeof usual / sizeof *usual);
+    if (r->n_lengths > PF_MOST_BENCH_SHAPES)
+        return pf_tool_fail(PF_ERROR_USAGE, "--lengths: %d of them, at most %d", r->n_lengths,
+                            PF_MOST_BENCH_SHAPES);
+    for (int i = 0; i < r->n_lengths; i++) {
+        if (i > 0 && from[i] <= from[i - 1])
+            return pf_tool_fail(PF_ERROR_USAGE, "--lengths: %lld after %lld; give them rising",
+                                (long long)from[i], (long long)from[i - 1]);
+        r->lengths[i] = from[i];
+    }
+    return PF_OK;
+}
+
+// The model of those who gave none: that of tests/peers.
+static const char usual_model[] =
+    "{\"hidden_size\": 512, \"num_hidden_layers\": 6, \"num_attention_heads\": 8, \"intermediate_size\": "
+    "1024, "
+    "\"max_position_embeddings\": 1024, \"hidden_dropout\": 0, \"attention\": {\"num_features\": 256}}";
+
+static pf_status read_model(const bench_options *o, pf_suite_request *r)
+{
+    struct pf_config finished;
+    pf_config_default(&r->config);
+    pf_status status = o->config   ? pf_config_read_file(&r->config, o->config, PF_CONFIG_USER)
+                       : o->preset ? pf_config_preset(&r->config, o->preset)
+                                   : pf_config_read(&r->config, usual_model, strlen(usual_model),
+                                                    "the model of bench", PF_CONFIG_USER);
+    for (int i = 0; i < o->settings.count && status == PF_OK; i++)
+        status = pf_config_set(&r->config, o->settings.item[i]);
+    if (status == PF_OK) status = pf_suite_config(r, r->model_kernels[0], r->shapes[0].length, &finished);
+    return status;
+}
+
+static pf_status read_request(const bench_options *o, pf_suite_request *r)
+{
+    *r = (pf_suite_request){
+        .common = &o->common,
+        .suites = suites_of(o->suite),
+        .causal = o->causal,
+        .rounds = {.repeats = (int)o->repeat, .most_seconds = 4},
+        .output = o->output,
+        .json = o->json,
+    };
+    pf_status status = read_shapes(o->shapes, r);
+    if (status == PF_OK)
+        status = read_kernels(o->kernels_given ? o->kernels : "relu,softmax,exact", r->attention_kernels,
+                              &r->n_attention_kernels);
+    if (status == PF_OK)
+        status =
+            read_kernels(o->kernels_given ? o->kernels : "relu,exact", r->model_kernels, &r->n_model_kernels);
+    if (status == PF_OK) status = read_lengths(&o->lengths, r);
+    if (status == PF_OK) status = read_model(o, r);
+    if (status != PF_OK || !o->output) return status;
+    if (!(r->suites & (PF_SUITE_ATTENTION | PF_SUITE_MODEL)))
+        return pf_tool_fail(PF_ERROR_USAGE,
+                            "-o is for the suites attention and model: others have no length to plot");
+    return pf_output_directory_check(o->output);
+}
+
+static pf_status write_files(const pf_suite_request *r, const pf_bench_rows *rows)
+{
+    pf_output_directory *directory = NULL;
+    pf_status status = pf_output_directory_open(r->output, &directory);
+    if (status != PF_OK) return status;
+    status = pf_rows_write(r, rows, pf_output_staging(directory));
+    if (status == PF_OK) return pf_output_directory_commit(directory);
+    pf_output_directory_discard(directory);
+    return status;
+}
+
+static pf_status measure(const pf_suite_request *r, pf_output *out)
+{
+    pf_bench_rows rows = {0};
+    pf_device *device = NULL;
+    pf_status status = pf_tool_device_open(&r->common[0], &device);
+    if (status != PF_OK) return status;
+    status = pf_suite_measure(r, device, out, &rows);
+    if (status == PF_OK) pf_print_rows(r, out, pf_device_describe(device), &rows);
+    status = pf_tool_device_close(r->common, device, status);
+    if (status == PF_OK && r->output) status = write_files(r, &rows);
+    if (status == PF_OK && r->suites & PF_SUITE_PROFILE) status = pf_suite_profile(r, out);
+    free(rows.row);
+    return status;
+}
+
+static pf_status run(void *options)
+{
+    const bench_options *o = options;
+    pf_output *out = NULL;
+    if (o->preset && o->config)
+        return pf_tool_fail(PF_ERROR_USAGE, "bench: --preset and --config are two models; give one");
+    if (o->fasta.count) return run_fasta(o);
+    if (o->seconds_given)
+        return pf_tool_fail(PF_ERROR_USAGE, "--seconds is for --fasta; suites take --repeat");
+    pf_suite_request *request = calloc(1, sizeof *request);
+    if (!request) return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
+    pf_status status = read_request(o, request);
     if (status == PF_OK) status = pf_output_open(NULL, &out);
-    if (status == PF_OK) status = measure(o, &bench, out);
+    if (status == PF_OK) status = measure(request, out);
+    free(request);
     if (status == PF_OK) return pf_output_commit(out);
     pf_output_discard(out);
     return status;
@@ -265,15 +300,30 @@ static pf_status run(void *options)
 
 const pf_command pf_command_bench = {
     .name = "bench",
-    .summary = "whether linear attention pays for the proteins of a file",
+    .summary = "how fast this device is, and whether linear attention pays on it",
     .operands = "",
-    .details =
-        "Trains the model for a few seconds with exact attention, with FAVOR in all heads, and with some heads "
-        "exact within a window (hybrid: the configuration's attention.local_heads, or half of all): on windows of "
-        "rising length, until FAVOR is ahead, and on the file's own sequences, cut to the model's longest as in "
-        "training. Prints tokens/s (medians over steps, compilation left out), device memory, the break-even "
-        "length of this model on this device, the share of residues beyond it, and a verdict.",
-    .example = "performer bench --fasta proteins.fasta.gz\n"
+    .details = "Measures the device's peaks; the matrix products of a layer; one attention layer, FAVOR and "
+               "exact, by length; "
+               "training and forward passes of the whole model; and a training step kernel by kernel. What "
+               "is compared is "
+               "measured in turn in the same rounds. Times are medians of finished work, compilation and the "
+               "first run left "
+               "out. GFLOP/s count what the method needs: FAVOR 2LH(2EM + 2M(E+1)), three times that with "
+               "the backward pass; "
+               "exact 4LLEH, half of it if causal, three and a half times with the backward pass.\n\n"
+               "With --fasta it trains the model for a few seconds with exact attention, with FAVOR in all "
+               "heads, and with "
+               "some heads exact within a window (hybrid: the configuration's attention.local_heads, or half "
+               "of all): on "
+               "windows of rising length, until FAVOR is ahead, and on the file's own sequences, cut to the "
+               "model's longest "
+               "as in training. Prints tokens/s, device memory, the break-even length of this model on this "
+               "device, the share "
+               "of residues beyond it, and a verdict.",
+    .example = "performer bench\n"
+               "performer bench --suite attention --lengths 1024,4096,16384 --kernel relu,exact -o speeds\n"
+               "performer bench --suite model --shapes 4x1024,1x8192 --json\n"
+               "performer bench --fasta proteins.fasta.gz\n"
                "performer bench --fasta titins.fasta --preset small --set max_position_embeddings=8192 --set "
                "train.max_length=8192",
     .options = table,

@@ -66,6 +66,18 @@ PF_API pf_status pf_device_write_profile(pf_device *device, const char *path);
 // takes a moment. Valid until the next call or pf_device_close.
 PF_API pf_status pf_device_profile_table(pf_device *device, const char **out);
 
+// With options.profile: what each kernel did since the device was opened or the profile cleared. Names in parentheses are
+// commands of the driver: uploads, downloads, fills, copies. Names are valid until the profile is cleared or the device
+// closed. Fills at most `capacity` entries, in the order of their first launches, and sets *count to how many there are.
+typedef struct pf_kernel_profile {
+    const char *name;
+    uint64_t calls;
+    double seconds, flops, bytes; // flops and bytes as far as they are told
+} pf_kernel_profile;
+
+PF_API pf_status pf_device_read_profile(pf_device *device, pf_kernel_profile *out, int capacity, int *count);
+PF_API pf_status pf_device_clear_profile(pf_device *device); // begins anew, the trace too
+
 // What the device can do at best, measured: multiply-adds in registers (two operations each), a copy (bytes read and
 // written), and what an empty launch takes from here and back.
 typedef struct pf_device_peak {

@@ -190,6 +190,33 @@ pf_status pf_device_write_profile(pf_device *device, const char *path)
     return status;
 }
 
+pf_status pf_device_read_profile(pf_device *device, pf_kernel_profile *out, int capacity, int *count)
+{
+    PF_TRY(check_profile(device));
+    PF_TRY(pf_device_sync(device));
+    pf_profile *profile = device->profile;
+    drain(profile, profile->n_pending);
+    for (size_t i = 0; i < profile->n_sites && i < (size_t)capacity; i++) {
+        const site *s = &profile->sites[i];
+        out[i] = (pf_kernel_profile){s->name, s->calls, s->seconds, s->flops, s->bytes};
+    }
+    *count = (int)profile->n_sites;
+    return PF_OK;
+}
+
+pf_status pf_device_clear_profile(pf_device *device)
+{
+    PF_TRY(check_profile(device));
+    PF_TRY(pf_device_sync(device));
+    pf_profile *profile = device->profile;
+    drain(profile, profile->n_pending);
+    if (profile->n_sites) memset(profile->sites, 0, profile->n_sites * sizeof profile->sites[0]);
+    profile->n_sites = profile->n_spans = 0;
+    profile->lost = profile->untraced = 0;
+    profile->first = profile->last = 0;
+    return PF_OK;
+}
+
 // ---- the table ----
 
 // `value` in a column of `width`, "-" where there is nothing to tell (a timer that stands still, work not told).

@@ -80,13 +80,38 @@ START_TEST(trace_is_json_with_an_event_for_each_launch)
 }
 END_TEST
 
+START_TEST(counts_can_be_read_and_begun_anew)
+{
+    pf_device *device = open_device(true);
+    pf_kernel_profile kernels[4];
+    int count = 0;
+    launch(device, 3);
+    must(pf_device_clear_profile(device));
+    launch(device, 2);
+    must(pf_device_read_profile(device, kernels, 4, &count));
+    ck_assert_int_ge(count, 1);
+    ck_assert_int_le(count, 4);
+    uint64_t probes = 0;
+    for (int i = 0; i < count; i++)
+        if (strcmp(kernels[i].name, "probe") == 0) probes += kernels[i].calls;
+    ck_assert_uint_eq(probes, 2);
+    must(pf_device_clear_profile(device));
+    must(pf_device_read_profile(device, kernels, 4, &count));
+    ck_assert_int_eq(count, 0);
+    pf_device_close(device);
+}
+END_TEST
+
 START_TEST(without_a_profile_there_is_none_to_write)
 {
+    int count = 0;
     pf_device *device = open_device(false);
     const char *table = NULL;
     ck_assert_int_eq(pf_device_write_profile(device, temporary("none.json")), PF_ERROR_USAGE);
     ck_assert_int_eq(pf_device_profile_table(device, &table), PF_ERROR_USAGE);
     ck_assert_ptr_null(table);
+    ck_assert_int_eq(pf_device_read_profile(device, NULL, 0, &count), PF_ERROR_USAGE);
+    ck_assert_int_eq(pf_device_clear_profile(device), PF_ERROR_USAGE);
     pf_device_close(device);
 }
 END_TEST
@@ -124,6 +149,7 @@ Suite *suite(void)
     tcase_add_checked_fixture(all, temporary_create, temporary_remove);
     tcase_add_test(all, table_counts_every_launch);
     tcase_add_test(all, trace_is_json_with_an_event_for_each_launch);
+    tcase_add_test(all, counts_can_be_read_and_begun_anew);
     tcase_add_test(all, without_a_profile_there_is_none_to_write);
     tcase_add_test(all, unwritable_trace_is_told);
     tcase_add_test(all, peak_is_measured_and_leaves_no_trace);

@@ -1,4 +1,4 @@
-"""performer bench: measured speeds, a break-even length and a verdict that follow from each other; nothing is left behind."""
+"""performer bench --fasta: measured speeds, a break-even length and a verdict that follow from each other; nothing is left behind."""
 import json
 import math
 import os
@@ -58,7 +58,7 @@ class Bench(DeviceTest):
         self.assertIn("for this file", out[5])
 
     def test_wrong_input_is_named(self):
-        self.fails(2, "--fasta", "bench")
+        self.fails(2, "--fasta takes no", *self.command, "--causal")
         self.fails(2, "'-'", "bench", "--fasta", "-")
         self.fails(2, "give them rising", *self.command[:-1], "32,16")
         self.fails(2, "at most 32", *self.command[:-1], ",".join(str(n) for n in range(8, 41)))
