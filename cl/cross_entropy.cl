@@ -3,7 +3,7 @@
 //   loss[n] = log(sum_a exp(logit[n,a])) - logit[n, target[n]]
 //   dlogits[n,a] = (softmax(logits[n])[a] - (a == target[n])) * scale;  0 in rows without a target (target < 0)
 //
-//   -DA   alphabet        -DRESIDUES   targets below it are residues (alphabet.h)
+//   -DA   alphabet        -DFIRST_RESIDUE, -DRESIDUES_END   targets from one up to below the other are residues
 //
 // An item does whole rows: alphabets are short. The largest logits' own terms, exp(0) = 1, are counted apart, so
 // that the loss of a sure and right row keeps its digits: log1p(the others). Sums of losses are kept as pairs.
@@ -14,8 +14,9 @@
 #ifndef A
 #define A 29
 #endif
-#ifndef RESIDUES
-#define RESIDUES 25
+#ifndef RESIDUES_END
+#define FIRST_RESIDUE 0
+#define RESIDUES_END 25
 #endif
 
 // Counts {targets, hits, residue targets, residue hits} and losses {sum, rest, residue sum, rest}.
@@ -103,7 +104,7 @@ KERNEL void cross_entropy_forward(__global metrics *restrict part, __global floa
             IN row = logits + (size_t)n * stride;
             const float largest = row_sums(row, &rest, &ties);
             row_loss = log_of_1_plus(rest + (ties - 1)) + (largest - row[t]);
-            const int hit = is_hit(row, t), residue = t < RESIDUES;
+            const int hit = is_hit(row, t), residue = t >= FIRST_RESIDUE && t < RESIDUES_END;
             sums.counts += (int4)(1, hit, residue, hit & residue);
             sums.losses.lo = pair_add(sums.losses.lo, row_loss);
             if (residue) sums.losses.hi = pair_add(sums.losses.hi, row_loss);

@@ -1,4 +1,4 @@
-// Token and position embeddings: x[n] = dropout(token_table[token[n]] + position_table[position[n]]), and
+// Token and position embeddings: x[n] = dropout(scale[n] * token_table[token[n]] + position_table[position[n]]), and
 // the gradients of both tables, without atomics and in fixed order.
 //
 //   -DD   width of a row     -DA   tokens of the alphabet     -DDROPOUT  see lib/dropout.clh
@@ -17,10 +17,13 @@
 #define A 29
 #endif
 
+// The factor of a row's token embedding: 1 without a table of them. Times 1 changes no bit.
+#define SCALE_OF(n) (has_scale ? scale[n] : 1.0f)
+
 // place is read for the positions; the table begins with `first_position`. groups: ceil(rows / rows_each)
 KERNEL void embedding_forward(OUT x, IN token_table, IN position_table, __global const int *restrict token,
-                              const int has_positions,
-                              const int first_position, const int rows, const int rows_each, DROPOUT_PARAMETERS)
+                              IN scale, const int has_scale, const int has_positions, const int first_position,
+                              const int rows, const int rows_each, DROPOUT_PARAMETERS)
 {
     const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
     for (int n = first; n < last; n++) {
@@ -29,6 +32,7 @@ KERNEL void embedding_forward(OUT x, IN token_table, IN position_table, __global
         for (int i = LID * STEP; i < D; i += WG * STEP) {
             vec v[DROP], p[DROP];
             load_step(v, token_row + i, LEFT_STEP(D, i));
+            UNROLL for (int j = 0; j < DROP; j++) v[j] *= SCALE_OF(n);
             if (has_positions) {
                 load_step(p, position_row + i, LEFT_STEP(D, i));
                 UNROLL for (int j = 0; j < DROP; j++) v[j] += p[j];
@@ -40,8 +44,9 @@ KERNEL void embedding_forward(OUT x, IN token_table, IN position_table, __global
 }
 
 // part[group 0][A][D], of which the group does columns_each columns. groups: {parts, ceil(D / columns_each)}
-KERNEL void embedding_backward_tokens(OUT part, IN dx, __global const int *restrict token, const int rows,
-                                      const int rows_each, const int columns_each, DROPOUT_PARAMETERS)
+KERNEL void embedding_backward_tokens(OUT part, IN dx, __global const int *restrict token, IN scale,
+                                      const int has_scale, const int rows, const int rows_each,
+                                      const int columns_each, DROPOUT_PARAMETERS)
 {
     const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
     const int begin = get_group_id(1) * columns_each + LID * STEP, end = min((int)get_group_id(1) * columns_each + columns_each, D);
@@ -57,7 +62,7 @@ KERNEL void embedding_backward_tokens(OUT part, IN dx, __global const int *restr
             load_step(v, dx + (size_t)n * D + i, end - i);
             load_step(old, sum_row + i, end - i);
             DROP_OUT(v, n, i);
-            UNROLL for (int j = 0; j < DROP; j++) v[j] += old[j];
+            UNROLL for (int j = 0; j < DROP; j++) v[j] = v[j] * SCALE_OF(n) + old[j];
             store_step(sum_row + i, v, end - i);
         }
     }

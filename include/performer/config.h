@@ -25,8 +25,18 @@ enum {
     PF_MAX_INTERMEDIATE = 262144, // F
     PF_MAX_FEATURES = 65536,      // M
     PF_MAX_POSITIONS = 1 << 20,   // Lmax
-    PF_VOCAB_SIZE = 29,           // A
+    PF_VOCAB_SIZE = 29,           // A of alphabet protein-29
+    PF_MAX_VOCAB_SIZE = 256,      // of an alphabet of its own
+    PF_TOKEN_BYTES = 16,          // of a token's text there, its NUL counted
 };
+
+// What tokens are called: the 29 of this program (src/data/alphabet.h), or those that `token` lists in the
+// order of their numbers, as the vocab.txt of an imported model has them.
+typedef enum pf_alphabet_kind { PF_ALPHABET_PROTEIN_29, PF_ALPHABET_TOKENS } pf_alphabet_kind;
+
+// Where a layer's norms stand: before attention and feed-forward, the stream passing by (GPT-2, ESM), or
+// behind the sum of branch and stream (Vaswani et al. 2017; BERT).
+typedef enum pf_norm_placement { PF_NORM_PRE, PF_NORM_POST } pf_norm_placement;
 
 typedef enum pf_objective { PF_OBJECTIVE_MLM, PF_OBJECTIVE_CLM } pf_objective;
 
@@ -35,6 +45,7 @@ typedef enum pf_position {
     PF_POSITION_SINUSOIDAL,
     PF_POSITION_ROTARY,
     PF_POSITION_NONE,
+    PF_POSITION_LEARNED_ROTARY, // a table that is added to the tokens, and rotation besides
 } pf_position;
 
 typedef enum pf_activation { PF_ACTIVATION_GELU, PF_ACTIVATION_GELU_TANH, PF_ACTIVATION_RELU } pf_activation;
@@ -137,6 +148,9 @@ struct pf_compute_config {
 };
 
 struct pf_config {
+    pf_alphabet_kind alphabet;
+    int32_t n_tokens; // of alphabet tokens: A
+    char token[PF_MAX_VOCAB_SIZE][PF_TOKEN_BYTES];
     pf_objective objective;
     int32_t vocab_size;              // A
     int32_t hidden_size;             // D
@@ -150,6 +164,13 @@ struct pf_config {
     bool attention_bias;
     bool tie_word_embeddings;
     double hidden_dropout;
+    pf_norm_placement norm_placement; // this and what follows: pieces of other families, off by default
+    bool embedding_norm;              // a norm of the embedding sum
+    bool token_dropout;               // ESM's scale of the token embeddings
+    bool head_transform;              // dense, activation and norm in front of the head
+    bool contact_head;                // carries ESM's regression from attention to contacts
+    int32_t n_rotary_frequencies;     // 0: 10000^(-2i/E); else E/2
+    double rotary_frequency[PF_MAX_HEAD_SIZE / 2];
     struct pf_attention_config attention;
     struct pf_train_config train;
     struct pf_compute_config compute;
@@ -215,8 +236,10 @@ PF_API bool pf_config_has_projection(const struct pf_config *config, int layer);
 // Features per key and query: M, 2M for hyperbolic and trig, E without a projection.
 PF_API int pf_config_feature_count(const struct pf_config *config);
 PF_API int pf_config_head_size(const struct pf_config *config); // E
+PF_API bool pf_config_is_rotary(const struct pf_config *config);
+PF_API bool pf_config_has_position_table(const struct pf_config *config); // a trained one [Lmax,D]
 
-// Names as they stand in configurations. pf_favor_kernel_read: PF_ERROR_USAGE with the names there are.
+// As in configurations. pf_favor_kernel_read: PF_ERROR_USAGE with the names there are.
 PF_API const char *pf_favor_kernel_name(pf_favor_kernel kernel);
 PF_API pf_status pf_favor_kernel_read(const char *name, pf_favor_kernel *out);
 PF_API bool pf_favor_kernel_is_softmax(pf_favor_kernel kernel); // estimates softmax attention

@@ -156,7 +156,7 @@ pf_status pf_selftest_rotary(pf_selftest *t)
     pf_rotary *op = NULL;
     pf_buffer *x = NULL, *place = NULL;
     pf_status status;
-    PF_TRY_OR(done, pf_rotary_create(t->device, HEAD, ROWS, &op));
+    PF_TRY_OR(done, pf_rotary_create(t->device, HEAD, ROWS, NULL, &op));
     PF_TRY_OR(done, pf_selftest_input(t, 1, ROWS * WIDTH, &x));
     PF_TRY_OR(done, places_of(t, &place));
     PF_TRY_OR(done, pf_rotary_reach(op, 0, ROWS));
@@ -186,7 +186,7 @@ static pf_status cross_entropy_passes(pf_selftest *t, pf_cross_entropy *op)
 pf_status pf_selftest_cross_entropy(pf_selftest *t)
 {
     pf_cross_entropy *op = NULL;
-    PF_TRY(pf_cross_entropy_create(t->device, PF_VOCAB_SIZE, 25, &op));
+    PF_TRY(pf_cross_entropy_create(t->device, PF_VOCAB_SIZE, 0, 25, &op));
     const pf_status status = cross_entropy_passes(t, op);
     pf_cross_entropy_free(op);
     return status;

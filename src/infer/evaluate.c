@@ -101,7 +101,8 @@ static int length_group(uint64_t n_residues)
 static void add_group_row(evaluation *e, pf_evaluate_result *r, int group, int32_t target, const float *logit)
 {
     bool hit;
-    const double loss = loss_of(logit, pf_model_config(e->model)->vocab_size, target, &hit);
+    const int32_t number = pf_model_token_number(e->model, target);
+    const double loss = loss_of(logit, pf_model_config(e->model)->vocab_size, number, &hit);
     r->by_length[group].targets++;
     r->by_length[group].loss += loss;
     if (target >= PF_RESIDUE_TOKENS) return;

@@ -146,6 +146,8 @@ static pf_status prepare(pf_generator *g)
     const int32_t most = pf_model_config(g->model)->max_position_embeddings - 2;
     PF_CHECK(pf_model_get_limits(g->model)->carry, PF_ERROR_USAGE,
              "the model was opened without carry; see pf_generate_model_options");
+    PF_CHECK(pf_model_config(g->model)->alphabet == PF_ALPHABET_PROTEIN_29, PF_ERROR_USAGE,
+             "generation is for alphabet protein-29; this model's has tokens of its own");
     PF_TRY(check_options(&g->options, most));
     if (g->options.max_length == 0) g->options.max_length = most;
     PF_TRY(read_prompt(g));

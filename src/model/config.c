@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "model/config_keys.h"
+#include "model/vocabulary.h"
 
 static void set_default(const pf_key *key, struct pf_config *config)
 {
@@ -33,6 +34,8 @@ static void set_default(const pf_key *key, struct pf_config *config)
         break;
     case PF_KEY_CONSTANT:
     case PF_KEY_TYPES: // all zero: favor everywhere
+    case PF_KEY_TOKENS:
+    case PF_KEY_NUMBERS:
         break;
     }
 }
@@ -57,6 +60,18 @@ bool pf_config_has_projection(const struct pf_config *config, int layer)
 int pf_config_head_size(const struct pf_config *config)
 {
     return config->hidden_size / config->num_attention_heads;
+}
+
+bool pf_config_is_rotary(const struct pf_config *config)
+{
+    return config->position_embedding_type == PF_POSITION_ROTARY ||
+           config->position_embedding_type == PF_POSITION_LEARNED_ROTARY;
+}
+
+bool pf_config_has_position_table(const struct pf_config *config)
+{
+    return config->position_embedding_type == PF_POSITION_LEARNED ||
+           config->position_embedding_type == PF_POSITION_LEARNED_ROTARY;
 }
 
 int pf_config_feature_count(const struct pf_config *config)
@@ -121,12 +136,28 @@ static pf_status check_shape(const struct pf_config *config, pf_status code)
     PF_CHECK(E <= PF_MAX_HEAD_SIZE, code,
              "hidden_size %d over num_attention_heads %d gives heads of %d numbers, at most %d are allowed", D, H, E,
              PF_MAX_HEAD_SIZE);
-    const pf_position position = config->position_embedding_type;
-    PF_CHECK(position != PF_POSITION_ROTARY || E % 2 == 0, code,
+    const bool is_rotary = pf_config_is_rotary(config);
+    PF_CHECK(!is_rotary || E % 2 == 0, code,
              "position_embedding_type rotary needs heads of an even size, hidden_size %d over "
-             "num_attention_heads %d gives %d", D, H, E);
-    PF_CHECK((position != PF_POSITION_LEARNED && position != PF_POSITION_SINUSOIDAL) || D % 2 == 0, code,
+             "num_attention_heads %d gives %d",
+             D, H, E);
+    PF_CHECK(config->n_rotary_frequencies == 0 || (is_rotary && config->n_rotary_frequencies == E / 2), code,
+             "rotary_frequencies lists %d numbers, %s", config->n_rotary_frequencies,
+             is_rotary ? "expected half of a head's size" : "position_embedding_type is not rotary");
+    const bool needs_even =
+        pf_config_has_position_table(config) || config->position_embedding_type == PF_POSITION_SINUSOIDAL;
+    PF_CHECK(!needs_even || D % 2 == 0, code,
              "position_embedding_type learned and sinusoidal need an even hidden_size, not %d", D);
+    return PF_OK;
+}
+
+// Pieces of other families that need one another.
+static pf_status check_family(const struct pf_config *config, pf_status code)
+{
+    PF_CHECK(config->norm_placement != PF_NORM_POST || config->embedding_norm, code,
+             "norm_placement post needs embedding_norm true: a layer's first norm is the one in front of it");
+    PF_CHECK(!config->token_dropout || config->objective == PF_OBJECTIVE_MLM, code,
+             "token_dropout needs objective mlm: it counts the masks of the whole sequence");
     return PF_OK;
 }
 
@@ -180,7 +211,9 @@ pf_status pf_config_finish(struct pf_config *config, pf_config_source source)
     const pf_status code = source == PF_CONFIG_USER ? PF_ERROR_USAGE : PF_ERROR_INPUT;
     struct pf_config finished = *config;
     PF_TRY(check_required(&finished, code));
+    PF_TRY(pf_vocabulary_check(&finished, code));
     PF_TRY(check_shape(&finished, code));
+    PF_TRY(check_family(&finished, code));
     PF_TRY(check_attention(&finished, code));
     fill_in(&finished);
     PF_TRY(check_training(&finished, code));

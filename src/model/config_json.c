@@ -57,6 +57,36 @@ static pf_status store_types(const pf_key *key, const json_t *value, struct pf_c
     return PF_OK;
 }
 
+static pf_status store_tokens(const pf_key *key, const json_t *value, struct pf_config *config)
+{
+    const size_t count = json_array_size(value);
+    if (!json_is_array(value) || count < 2 || count > PF_MAX_VOCAB_SIZE) return refuse(key, value);
+    memset(config->token, 0, sizeof config->token);
+    for (size_t i = 0; i < count; i++) {
+        const char *text = json_string_value(json_array_get(value, i));
+        if (!text || !*text || strlen(text) >= PF_TOKEN_BYTES) return refuse(key, json_array_get(value, i));
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(config->token[j], text) == 0) return refuse(key, json_array_get(value, i));
+        strcpy(config->token[i], text);
+    }
+    config->n_tokens = (int32_t)count;
+    return PF_OK;
+}
+
+static pf_status store_numbers(const pf_key *key, const json_t *value, struct pf_config *config)
+{
+    const size_t count = json_array_size(value);
+    if (!json_is_array(value) || count > PF_MAX_HEAD_SIZE / 2) return refuse(key, value);
+    memset(config->rotary_frequency, 0, sizeof config->rotary_frequency);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(value, i);
+        if (!json_is_number(item) || !is_allowed(key, json_number_value(item))) return refuse(key, item);
+        config->rotary_frequency[i] = json_number_value(item);
+    }
+    config->n_rotary_frequencies = (int32_t)count;
+    return PF_OK;
+}
+
 static pf_status store_integer(const pf_key *key, const json_t *value, void *at)
 {
     if (!json_is_integer(value) || !is_allowed(key, (double)json_integer_value(value))) return refuse(key, value);
@@ -94,6 +124,10 @@ static pf_status store(const pf_key *key, const json_t *value, struct pf_config 
     }
     case PF_KEY_TYPES:
         return store_types(key, value, config);
+    case PF_KEY_TOKENS:
+        return store_tokens(key, value, config);
+    case PF_KEY_NUMBERS:
+        return store_numbers(key, value, config);
     }
     return PF_OK;
 }
@@ -200,7 +234,9 @@ static json_t *text_value(const pf_key *key, const char *text)
         return json_real(number);
     if (key->type == PF_KEY_FLAG && strcmp(text, "true") == 0) return json_true();
     if (key->type == PF_KEY_FLAG && strcmp(text, "false") == 0) return json_false();
-    return key->type == PF_KEY_TYPES ? list_value(text) : json_string(text);
+    const bool is_list =
+        key->type == PF_KEY_TYPES || key->type == PF_KEY_TOKENS || key->type == PF_KEY_NUMBERS;
+    return is_list ? list_value(text) : json_string(text);
 }
 
 pf_status pf_config_set(struct pf_config *config, const char *setting)

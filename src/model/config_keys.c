@@ -8,9 +8,10 @@
 #define STEPS 9007199254740992.0 // 2^53: whole numbers that every JSON reader keeps
 
 static const char *const formats[] = {"performer-1", NULL};
-static const char *const alphabets[] = {"protein-29", NULL};
+static const char *const alphabets[] = {"protein-29", "tokens", NULL};
 static const char *const objectives[] = {"mlm", "clm", NULL};
-static const char *const positions[] = {"learned", "sinusoidal", "rotary", "none", NULL};
+static const char *const positions[] = {"learned", "sinusoidal", "rotary", "none", "learned_rotary", NULL};
+static const char *const norm_placements[] = {"pre", "post", NULL};
 static const char *const activations[] = {"gelu", "gelu_tanh", "relu", NULL};
 static const char *const attention_types[] = {"favor", "softmax", NULL};
 #define NAME(constant, name) name,
@@ -34,16 +35,26 @@ _Static_assert(sizeof(pf_favor_kernel) == sizeof(int32_t), "choices are stored a
 #define NUMBER(text, ...) RANGE(text, PF_KEY_NUMBER, __VA_ARGS__)
 #define FLAG(text, field, value, words) \
     {.name = text, .type = PF_KEY_FLAG, .offset = AT(field), .fallback = value, .help = words}
+#define RARE_FLAG(text, field, words)                                                                        \
+    {                                                                                                        \
+        .name = text, .type = PF_KEY_FLAG, .offset = AT(field), .is_rare = true, .help = words               \
+    }
+#define RARE_CHOICE(text, field, values, words)                                                              \
+    {                                                                                                        \
+        .name = text, .type = PF_KEY_CHOICE, .offset = AT(field), .choices = values, .is_rare = true,        \
+        .help = words                                                                                        \
+    }
 #define CHOICE(text, field, values, words) \
     {.name = text, .type = PF_KEY_CHOICE, .offset = AT(field), .choices = values, .help = words}
 
 // clang-format off
 const pf_key pf_config_keys[] = {
     CONSTANT("format", formats, "what this page of keys is; needed in a model's config.json"),
-    CONSTANT("alphabet", alphabets, "20 letters, B O U X Z, begin, end, pad, mask"),
+    CHOICE("alphabet", alphabet, alphabets, "20 letters, B O U X Z, begin, end, pad, mask; or the list `tokens`"),
+    {.name = "tokens", .type = PF_KEY_TOKENS, .is_rare = true,
+     .help = "alphabet tokens: what stands for each number, as in a vocab.txt"},
     CHOICE("objective", objective, objectives, "masked (sees both sides) or causal language model"),
-    SIZE("vocab_size", vocab_size, PF_VOCAB_SIZE, PF_VOCAB_SIZE, PF_VOCAB_SIZE,
-         .help = "A: tokens of the alphabet"),
+    SIZE("vocab_size", vocab_size, 2, PF_MAX_VOCAB_SIZE, PF_VOCAB_SIZE, .help = "A: tokens of the alphabet"),
     SIZE("hidden_size", hidden_size, 1, PF_MAX_HIDDEN_SIZE, 0, .required = true,
          .help = "D: width of the model"),
     SIZE("num_hidden_layers", num_hidden_layers, 1, PF_MAX_LAYERS, 0, .required = true, .help = "layers"),
@@ -60,6 +71,13 @@ const pf_key pf_config_keys[] = {
     FLAG("tie_word_embeddings", tie_word_embeddings, false, "the head uses the token embedding"),
     NUMBER("hidden_dropout", hidden_dropout, 0, 1, 0.1, .open_high = true,
          .help = "dropout, in training only"),
+    RARE_CHOICE("norm_placement", norm_placement, norm_placements, "norms before a layer's parts, or behind their sums"),
+    RARE_FLAG("embedding_norm", embedding_norm, "a norm of the embedding sum"),
+    RARE_FLAG("token_dropout", token_dropout, "tokens scaled as ESM does: masks are 0, the others 0.88 / (1 - share of masks)"),
+    RARE_FLAG("head_transform", head_transform, "a dense layer, hidden_act and a norm in front of the head"),
+    RARE_FLAG("contact_head", contact_head, "carries a regression from attention to contacts"),
+    {.name = "rotary_frequencies", .type = PF_KEY_NUMBERS, .is_rare = true, .low = 0, .high = 1e6,
+     .help = "angle per position of each pair of a head; none: 10000^(-2i/E)"},
     {.name = "attention.type", .type = PF_KEY_TYPES, .offset = AT(attention), .choices = attention_types,
      .help = "linear (FAVOR) or exact attention"},
     CHOICE("attention.kernel", attention.kernel, kernels, "feature map of FAVOR"),
@@ -214,6 +232,13 @@ void pf_key_allowed(const pf_key *key, char *out, size_t room)
     case PF_KEY_CHOICE:
     case PF_KEY_TYPES:
         join_choices(key->choices, out, room);
+        break;
+    case PF_KEY_TOKENS:
+        snprintf(out, room, "a list of 2 to %d different texts of 1 to %d bytes", PF_MAX_VOCAB_SIZE,
+                 PF_TOKEN_BYTES - 1);
+        break;
+    case PF_KEY_NUMBERS:
+        snprintf(out, room, "a list of numbers from %g up to %g", key->low, key->high);
         break;
     }
 }

@@ -12,6 +12,8 @@ typedef enum pf_key_type {
     PF_KEY_FLAG,     // bool
     PF_KEY_CHOICE,   // an enum, stored as int32_t
     PF_KEY_TYPES,    // attention.type: one choice or a list, one per layer
+    PF_KEY_TOKENS,   // tokens: a list of texts
+    PF_KEY_NUMBERS,  // rotary_frequencies: a list of numbers
 } pf_key_type;
 
 typedef struct pf_key {
@@ -24,6 +26,7 @@ typedef struct pf_key {
     double fallback;            // default; of choices the number; 0 where required or derived
     bool required;              // a model must say it
     bool may_change;            // when a run is resumed
+    bool is_rare;               // left out of what is written where it is at its default
     const char *derived;        // what stands in for a default that follows from other keys, or NULL
     const char *help;
 } pf_key;

@@ -19,6 +19,26 @@ static pf_status add_types(pf_text *text, const pf_key *key, const struct pf_con
     return pf_text_add(text, "]");
 }
 
+static pf_status add_tokens(pf_text *text, const struct pf_config *config)
+{
+    PF_TRY(pf_text_add(text, "["));
+    for (int i = 0; i < config->n_tokens; i++) {
+        if (i) PF_TRY(pf_text_add(text, ", "));
+        PF_TRY(pf_text_add_json(text, config->token[i], strlen(config->token[i])));
+    }
+    return pf_text_add(text, "]");
+}
+
+static pf_status add_numbers(pf_text *text, const struct pf_config *config)
+{
+    PF_TRY(pf_text_add(text, "["));
+    for (int i = 0; i < config->n_rotary_frequencies; i++) {
+        if (i) PF_TRY(pf_text_add(text, ", "));
+        PF_TRY(pf_text_add_number(text, config->rotary_frequency[i]));
+    }
+    return pf_text_add(text, "]");
+}
+
 static pf_status add_value(pf_text *text, const pf_key *key, const struct pf_config *config)
 {
     const void *at = pf_key_in(key, config);
@@ -44,6 +64,10 @@ static pf_status add_value(pf_text *text, const pf_key *key, const struct pf_con
         return pf_text_add(text, "\"%s\"", key->choices[size]);
     case PF_KEY_TYPES:
         return add_types(text, key, config);
+    case PF_KEY_TOKENS:
+        return add_tokens(text, config);
+    case PF_KEY_NUMBERS:
+        return add_numbers(text, config);
     }
     return PF_OK;
 }
@@ -86,14 +110,43 @@ static pf_status change_group(pf_text *text, const char *before, const char *nam
     return PF_OK;
 }
 
+static bool is_equal(const pf_key *key, const struct pf_config *a, const struct pf_config *b)
+{
+    const void *left = pf_key_in(key, a), *right = pf_key_in(key, b);
+    switch (key->type) {
+    case PF_KEY_SIZE:
+    case PF_KEY_CHOICE:
+        return memcmp(left, right, sizeof(int32_t)) == 0;
+    case PF_KEY_COUNT:
+    case PF_KEY_NUMBER:
+        return memcmp(left, right, sizeof(int64_t)) == 0;
+    case PF_KEY_FLAG:
+        return *(const bool *)left == *(const bool *)right;
+    case PF_KEY_TYPES:
+        for (int i = 0; i < a->num_hidden_layers && i < PF_MAX_LAYERS; i++)
+            if (pf_config_layer_type(a, i) != pf_config_layer_type(b, i)) return false;
+        return true;
+    case PF_KEY_TOKENS:
+        return a->n_tokens == b->n_tokens && memcmp(a->token, b->token, sizeof a->token) == 0;
+    case PF_KEY_NUMBERS:
+        return a->n_rotary_frequencies == b->n_rotary_frequencies &&
+               memcmp(a->rotary_frequency, b->rotary_frequency, sizeof a->rotary_frequency) == 0;
+    case PF_KEY_CONSTANT:
+        break;
+    }
+    return true;
+}
+
 static pf_status add_config(pf_text *text, const struct pf_config *config, unsigned parts)
 {
     const char *before = "";
     bool is_first = true;
+    struct pf_config defaults;
+    pf_config_default(&defaults);
     PF_TRY(pf_text_add(text, "{"));
     for (int i = 0; i < pf_config_key_count; i++) {
         const pf_key *key = &pf_config_keys[i];
-        if (!(pf_key_part(key) & parts)) continue;
+        if (!(pf_key_part(key) & parts) || (key->is_rare && is_equal(key, config, &defaults))) continue;
         PF_TRY(change_group(text, before, key->name, &is_first));
         const size_t group = group_length(key->name);
         PF_TRY(pf_text_add(text, "%s\n%*s\"%s\": ", is_first ? "" : ",", 2 * (count_dots(key->name, group) + 1),
@@ -116,28 +169,6 @@ pf_status pf_config_write(const struct pf_config *config, unsigned parts, char *
     }
     *json = text.data;
     return PF_OK;
-}
-
-static bool is_equal(const pf_key *key, const struct pf_config *a, const struct pf_config *b)
-{
-    const void *left = pf_key_in(key, a), *right = pf_key_in(key, b);
-    switch (key->type) {
-    case PF_KEY_SIZE:
-    case PF_KEY_CHOICE:
-        return memcmp(left, right, sizeof(int32_t)) == 0;
-    case PF_KEY_COUNT:
-    case PF_KEY_NUMBER:
-        return memcmp(left, right, sizeof(int64_t)) == 0;
-    case PF_KEY_FLAG:
-        return *(const bool *)left == *(const bool *)right;
-    case PF_KEY_TYPES:
-        for (int i = 0; i < a->num_hidden_layers && i < PF_MAX_LAYERS; i++)
-            if (pf_config_layer_type(a, i) != pf_config_layer_type(b, i)) return false;
-        return true;
-    case PF_KEY_CONSTANT:
-        break;
-    }
-    return true;
 }
 
 const char *pf_config_difference(const struct pf_config *a, const struct pf_config *b, unsigned parts,

@@ -14,10 +14,10 @@ static uint64_t hash_name(const char *name)
     return hash & 0x00ffffffffffffffu;
 }
 
-void pf_sinusoids(float *out, int first, int count, int D)
+void pf_sinusoids(float *out, int first, int count, int D, const double *frequencies)
 {
     for (int i = 0; 2 * i < D; i++) {
-        const double frequency = pow(10000, -2.0 * i / D);
+        const double frequency = frequencies ? frequencies[i] : pow(10000, -2.0 * i / D);
         for (int p = 0; p < count; p++) {
             const double angle = (double)(first + p) * frequency;
             out[(size_t)p * (size_t)D + 2 * (size_t)i] = (float)sin(angle);
@@ -58,9 +58,10 @@ static void fill_trained(const pf_parameter *tensor, uint64_t seed, float *out)
         for (size_t i = 0; i < tensor->count; i++) out[i] = tensor->initial == PF_INITIAL_ONE ? 1.0f : 0.0f;
         break;
     case PF_INITIAL_SINUSOIDS:
-        pf_sinusoids(out, 0, (int)tensor->shape[0], (int)tensor->shape[1]);
+        pf_sinusoids(out, 0, (int)tensor->shape[0], (int)tensor->shape[1], NULL);
         break;
     case PF_INITIAL_PROJECTION:
+    case PF_INITIAL_CARRIED: // 0
         break;
     }
 }
@@ -74,7 +75,7 @@ pf_status pf_init_parameters(const struct pf_config *config, const pf_parameters
         const pf_parameter *tensor = &parameters->tensor[i];
         if (tensor->is_trained) {
             fill_trained(tensor, seed, trained + tensor->offset);
-        } else {
+        } else if (tensor->initial == PF_INITIAL_PROJECTION) {
             const pf_projection_request request = pf_projection_of_layer(config, seed, tensor->layer, 0);
             pf_projection_draw(projections + tensor->offset, &request, scratch);
         }

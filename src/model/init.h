@@ -17,7 +17,8 @@ pf_projection_request pf_projection_of_layer(const struct pf_config *config, uin
                                              uint64_t draw);
 
 // Rows of the sinusoid table [count, D] for positions from `first` on: columns 2i and 2i+1 are sine and
-// cosine of position * 10000^(-2i/D) (Vaswani et al. 2017, section 3.5), angles in double.
-void pf_sinusoids(float *out, int first, int count, int D);
+// cosine of position * frequencies[i] (NULL: 10000^(-2i/D), Vaswani et al. 2017, section 3.5), angles in
+// double.
+void pf_sinusoids(float *out, int first, int count, int D, const double *frequencies);
 
 #endif

@@ -3,6 +3,10 @@
 //   x_middle = x        + dropout(Wo attention(LN(x)))
 //   x_next   = x_middle + dropout(Wdown dropout(act(Wup LN(x_middle) + b)) + b)
 //
+// Post-norm (BERT), h = LN(x + f(h)), is written the same way: x is the sum that is about to be normalised,
+// and what passes a branch by is LN(x) instead of x. (weights.c has moved the norms to where they are
+// applied.)
+//
 // Kept for the backward pass: x, x_middle, LN's statistics, qkv, o, u = Wup LN(x_middle) + b. LN(x) and
 // act(u) are made again: that costs a pass over memory each and saves 2D + F numbers a row and layer. The
 // backward pass is the forward pass read upward; d_stream is the gradient of the residual stream.
@@ -29,28 +33,50 @@ const pf_dropout *pf_dropout_of(const pf_model *m, int layer, int site, pf_dropo
     return storage;
 }
 
-static pf_status norm_forward(pf_model *m, const pf_norm_weights *w, const pf_buffer *x, pf_buffer *stat)
+pf_status pf_norm_forward(pf_model *m, const pf_norm_weights *w, pf_buffer *y, const pf_buffer *x,
+                          pf_buffer *stat)
 {
     return pf_layer_norm_run(m->layer_norm,
-                             &(pf_layer_norm_forward){m->normed, stat, x, w->weight, w->bias, m->input.n_rows,
+                             &(pf_layer_norm_forward){y, stat, x, w->weight, w->bias, m->input.n_rows,
                                                       (float)m->config.layer_norm_eps});
 }
 
-// d_stream += gradient of x through the norm, from m->d_branch
-static pf_status norm_backward(pf_model *m, const pf_norm_weights *w, const pf_buffer *x,
-                               const pf_buffer *stat)
+pf_status pf_norm_backward(pf_model *m, const pf_norm_weights *w, const pf_norm_gradient *call)
 {
     return pf_layer_norm_run_backward(m->layer_norm, &(pf_layer_norm_backward){
-                                                         .dx = m->d_stream,
+                                                         .dx = call->dx,
                                                          .dweight = w->d_weight,
                                                          .dbias = w->d_bias,
-                                                         .dy = m->d_branch,
-                                                         .x = x,
-                                                         .stat = stat,
+                                                         .dy = call->dy,
+                                                         .x = call->x,
+                                                         .stat = call->stat,
                                                          .weight = w->weight,
-                                                         .add = m->d_stream,
+                                                         .add = call->add,
                                                          .rows = m->input.n_rows,
                                                      });
+}
+
+static bool is_post(const pf_model *m)
+{
+    return m->config.norm_placement == PF_NORM_POST;
+}
+
+static pf_status norm_forward(pf_model *m, const pf_norm_weights *w, const pf_buffer *x, pf_buffer *stat)
+{
+    return pf_norm_forward(m, w, m->normed, x, stat);
+}
+
+// From the gradient of a branch's first product, and past the branch: dh goes into d_branch, then d_stream is
+// the gradient of x. Pre-norm what passed by meets it behind the norm, post-norm in front.
+static pf_status begin_backward(pf_model *m, const pf_linear *linear, const pf_norm_weights *w,
+                                const pf_buffer *d_first, const pf_norm_gradient *norm)
+{
+    pf_norm_gradient call = *norm;
+    PF_TRY(pf_linear_backward_input(m->matmul, linear, m->d_branch, d_first, is_post(m) ? m->d_stream : NULL,
+                                    m->input.n_rows));
+    call.dx = m->d_stream, call.dy = m->d_branch;
+    call.add = is_post(m) ? NULL : m->d_stream;
+    return pf_norm_backward(m, w, &call);
 }
 
 // out = x + dropout(linear(branch)); without dropout in one pass.
@@ -91,7 +117,7 @@ static pf_status attention_forward(pf_model *m, int layer)
         pf_linear_forward(m->matmul, &w->qkv, kept->qkv, m->normed, NULL, m->input.n_rows)); // q k v  [N,3D]
     PF_TRY(rotate(m, kept->qkv, false));
     PF_TRY(pf_attention_forward(m, layer)); // o      [N,D]
-    return add_branch(m, &w->output, kept->x_middle, kept->x, kept->attended,
+    return add_branch(m, &w->output, kept->x_middle, is_post(m) ? m->normed : kept->x, kept->attended,
                       pf_dropout_of(m, layer, PF_SITE_ATTENTION, &storage)); // stream [N,D]
 }
 
@@ -109,8 +135,8 @@ static pf_status feed_forward(pf_model *m, int layer)
                                               .dropout = pf_dropout_of(m, layer, PF_SITE_HIDDEN, &hidden),
                                               .rows = m->input.n_rows,
                                           })); // g [N,F]
-    return add_branch(m, &w->down, pf_stream_after(m, layer), kept->x_middle, m->activated,
-                      pf_dropout_of(m, layer, PF_SITE_FEED_FORWARD, &branch));
+    return add_branch(m, &w->down, pf_stream_after(m, layer), is_post(m) ? m->normed : kept->x_middle,
+                      m->activated, pf_dropout_of(m, layer, PF_SITE_FEED_FORWARD, &branch));
 }
 
 pf_status pf_layer_forward(pf_model *m, int layer)
@@ -140,7 +166,7 @@ static pf_status feed_forward_backward(pf_model *m, int layer)
     const pf_buffer *d_branch = NULL;
     pf_dropout hidden, branch;
     PF_TRY(branch_gradient(m, pf_dropout_of(m, layer, PF_SITE_FEED_FORWARD, &branch), &d_branch)); // [N,D]
-    PF_TRY(pf_linear_backward_input(m->matmul, &w->down, m->d_hidden, d_branch, rows));            // dg [N,F]
+    PF_TRY(pf_linear_backward_input(m->matmul, &w->down, m->d_hidden, d_branch, NULL, rows));      // dg [N,F]
     PF_TRY(pf_activate_run_backward(m->activation,
                                     &(pf_activate_backward){
                                         .du = m->d_hidden,
@@ -154,8 +180,8 @@ static pf_status feed_forward_backward(pf_model *m, int layer)
     PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &w->down, d_branch, m->activated, rows));
     PF_TRY(norm_forward(m, &w->feed_forward_norm, kept->x_middle, kept->stat_middle)); // h again
     PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &w->up, m->d_hidden, m->normed, rows));
-    PF_TRY(pf_linear_backward_input(m->matmul, &w->up, m->d_branch, m->d_hidden, rows)); // dh [N,D]
-    return norm_backward(m, &w->feed_forward_norm, kept->x_middle, kept->stat_middle);
+    return begin_backward(m, &w->up, &w->feed_forward_norm, m->d_hidden,
+                          &(pf_norm_gradient){.x = kept->x_middle, .stat = kept->stat_middle}); // dx [N,D]
 }
 
 static pf_status attention_backward(pf_model *m, int layer)
@@ -169,13 +195,13 @@ static pf_status attention_backward(pf_model *m, int layer)
     PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &w->output, d_branch, kept->attended, rows));
     // The gradient of o goes into `normed`: d_branch may be what is read here, and h is made again below
     // anyway.
-    PF_TRY(pf_linear_backward_input(m->matmul, &w->output, m->normed, d_branch, rows)); // do [N,D]
+    PF_TRY(pf_linear_backward_input(m->matmul, &w->output, m->normed, d_branch, NULL, rows)); // do [N,D]
     PF_TRY(pf_attention_backward(m, layer));                                            // dq dk dv [N,3D]
     PF_TRY(rotate(m, m->d_qkv, true));
     PF_TRY(norm_forward(m, &w->attention_norm, kept->x, kept->stat)); // h again
     PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &w->qkv, m->d_qkv, m->normed, rows));
-    PF_TRY(pf_linear_backward_input(m->matmul, &w->qkv, m->d_branch, m->d_qkv, rows)); // dh [N,D]
-    return norm_backward(m, &w->attention_norm, kept->x, kept->stat);
+    return begin_backward(m, &w->qkv, &w->attention_norm, m->d_qkv,
+                          &(pf_norm_gradient){.x = kept->x, .stat = kept->stat}); // dx [N,D]
 }
 
 pf_status pf_layer_backward(pf_model *m, int layer)

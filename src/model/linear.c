@@ -28,10 +28,12 @@ pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffe
 }
 
 pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, pf_buffer *dx,
-                                   const pf_buffer *dy, int rows)
+                                   const pf_buffer *dy, const pf_buffer *residual, int rows)
 {
     pf_matmul_call call = input_call(linear, rows);
     call.c = dx, call.a = dy, call.b = linear->weight;
+    call.residual = residual;
+    call.beta = residual ? 1.0f : 0.0f;
     return pf_matmul_run(matmul, &call);
 }
 

@@ -16,9 +16,9 @@ typedef struct pf_linear {
 pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffer *y, const pf_buffer *x,
                             const pf_buffer *residual, int rows);
 
-// dx [N,in] = dy [N,out] W
+// dx [N,in] = dy [N,out] W, plus `residual` [N,in] if it is given
 pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, pf_buffer *dx,
-                                   const pf_buffer *dy, int rows);
+                                   const pf_buffer *dy, const pf_buffer *residual, int rows);
 
 // d_weight += dy^T x, d_bias += sum of dy's rows
 pf_status pf_linear_backward_weights(pf_matmul *matmul, pf_column_sum *sums, const pf_linear *linear,

@@ -9,7 +9,7 @@
 
 #include "base/memory.h"
 
-enum { TENSORS_OUTSIDE_LAYERS = 6, MAX_TENSORS_PER_LAYER = 17 };
+enum { TENSORS_OUTSIDE_LAYERS = 14, MAX_TENSORS_PER_LAYER = 17 };
 
 // --- the list -----------------------------------------------------------------------------------
 
@@ -30,7 +30,7 @@ static pf_parameter *add(list *to, const char *name, int rows, int columns, pf_i
     tensor->shape[0] = (uint64_t)(rows ? rows : columns);
     tensor->shape[1] = (uint64_t)columns;
     tensor->count = (size_t)(rows ? rows : 1) * (size_t)columns;
-    tensor->is_trained = initial != PF_INITIAL_PROJECTION;
+    tensor->is_trained = initial != PF_INITIAL_PROJECTION && initial != PF_INITIAL_CARRIED;
     tensor->is_decayed = initial == PF_INITIAL_UNIFORM; // matrices; embeddings start otherwise
     tensor->initial = initial;
     tensor->layer = to->layer;
@@ -80,16 +80,28 @@ static void list_tensors(list *to)
     to->layer = -1;
     const double deviation = config->tie_word_embeddings ? 1 / sqrt(D) : 1;
     add(to, "embed.token.weight", A, D, PF_INITIAL_NORMAL)->deviation = deviation;
-    if (config->position_embedding_type == PF_POSITION_LEARNED)
+    if (pf_config_has_position_table(config))
         add(to, "embed.position.weight", config->max_position_embeddings, D, PF_INITIAL_SINUSOIDS);
+    if (config->embedding_norm) add_norm(to, "embed.norm.weight", "embed.norm.bias");
     for (to->layer = 0; to->layer < config->num_hidden_layers; to->layer++) {
         add_attention(to);
         add_feed_forward(to);
     }
     to->layer = -1;
-    add_norm(to, "norm.weight", "norm.bias");
+    // With post-norm the last layer's norm is the final one.
+    if (config->norm_placement == PF_NORM_PRE) add_norm(to, "norm.weight", "norm.bias");
+    if (config->head_transform) {
+        add(to, "head.transform.weight", D, D, PF_INITIAL_UNIFORM);
+        add(to, "head.transform.bias", 0, D, PF_INITIAL_ZERO);
+        add_norm(to, "head.norm.weight", "head.norm.bias");
+    }
     if (!config->tie_word_embeddings) add(to, "head.weight", A, D, PF_INITIAL_UNIFORM);
     add(to, "head.bias", 0, A, PF_INITIAL_ZERO);
+    if (config->contact_head) {
+        add(to, "contact.weight", 0, config->num_hidden_layers * config->num_attention_heads,
+            PF_INITIAL_CARRIED);
+        add(to, "contact.bias", 0, 1, PF_INITIAL_CARRIED);
+    }
 }
 
 // --- places -------------------------------------------------------------------------------------
@@ -124,7 +136,7 @@ static size_t offset_in_layer(const pf_parameters *all, int layer, const char *n
     return offset_of(all, full);
 }
 
-static void find_roles(pf_parameters *all, const struct pf_config *config)
+static void find_layer_roles(pf_parameters *all)
 {
     for (int i = 0; i < all->n_layers; i++) {
         all->layer[i] = (pf_layer_parameters){
@@ -143,10 +155,21 @@ static void find_roles(pf_parameters *all, const struct pf_config *config)
             .projection = offset_in_layer(all, i, "attention.projection"),
         };
     }
+}
+
+static void find_roles(pf_parameters *all, const struct pf_config *config)
+{
+    find_layer_roles(all);
     all->token_embedding = offset_of(all, "embed.token.weight");
     all->position_embedding = offset_of(all, "embed.position.weight");
+    all->embedding_norm_weight = offset_of(all, "embed.norm.weight");
+    all->embedding_norm_bias = offset_of(all, "embed.norm.bias");
     all->norm_weight = offset_of(all, "norm.weight");
     all->norm_bias = offset_of(all, "norm.bias");
+    all->transform_weight = offset_of(all, "head.transform.weight");
+    all->transform_bias = offset_of(all, "head.transform.bias");
+    all->transform_norm_weight = offset_of(all, "head.norm.weight");
+    all->transform_norm_bias = offset_of(all, "head.norm.bias");
     all->head_weight = config->tie_word_embeddings ? all->token_embedding : offset_of(all, "head.weight");
     all->head_bias = offset_of(all, "head.bias");
 }

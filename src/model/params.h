@@ -4,7 +4,7 @@
 // All trained numbers lie in one flat arena of floats, the projections of FAVOR in another:
 //
 //   trained:      [ decayed matrices | everything else that is trained ]
-//   projections:  [ W of each favor layer ]
+//   projections:  [ W of each favor layer | what a model carries along: a contact head ]
 //
 // Every tensor starts at a multiple of PF_TENSOR_ALIGNMENT numbers; gaps hold 0 and stay 0 (their
 // gradients are 0). Query, key and value follow each other without a gap and are one [3D,D] matrix.
@@ -23,12 +23,13 @@ enum { PF_TENSOR_ALIGNMENT = 256, PF_PARAMETER_NAME = 48 };
 #define PF_ABSENT SIZE_MAX // offset of a tensor that this model does not have
 
 typedef enum pf_initial {
-    PF_INITIAL_UNIFORM,    // within sqrt(6/(in+out)) of 0
-    PF_INITIAL_NORMAL,     // N(0, deviation)
+    PF_INITIAL_UNIFORM, // within sqrt(6/(in+out)) of 0
+    PF_INITIAL_NORMAL,  // N(0, deviation)
     PF_INITIAL_ZERO,
     PF_INITIAL_ONE,
     PF_INITIAL_SINUSOIDS,
     PF_INITIAL_PROJECTION, // projection.h
+    PF_INITIAL_CARRIED,    // 0, and never trained
 } pf_initial;
 
 typedef struct pf_parameter {
@@ -63,6 +64,9 @@ typedef struct pf_parameters {
     pf_layer_parameters *layer;
     size_t token_embedding;      // [A,D]
     size_t position_embedding;   // [Lmax,D] or PF_ABSENT
+    size_t embedding_norm_weight, embedding_norm_bias; // [D] or PF_ABSENT
+    size_t transform_weight, transform_bias;           // [D,D], [D] or PF_ABSENT: in front of the head
+    size_t transform_norm_weight, transform_norm_bias; // [D] or PF_ABSENT
     size_t norm_weight, norm_bias;
     size_t head_weight;          // [A,D]; the token embedding if tied
     size_t head_bias;            // [A]

@@ -6,6 +6,7 @@
 #include "model/linear.h"
 #include "model/params.h"
 #include "model/performer.h"
+#include "model/vocabulary.h"
 #include "ops/activation.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
@@ -31,8 +32,12 @@ typedef struct pf_weights {
     pf_buffer *parameters, *gradients, *projections; // the arenas; all below are views into them
     pf_buffer *token, *d_token;                      // [A,D]
     pf_buffer *position, *d_position;                // [Lmax,D], learned
-    pf_layer_weights *layers;
-    pf_norm_weights norm;
+    pf_norm_weights
+        embedding_norm;       // all NULL where the stream is the embedding sum itself, and with post-norm
+    pf_layer_weights *layers; // their norms by where they are applied: in front of attention and feed-forward
+    pf_norm_weights norm;     // of the last stream
+    pf_linear transform;      // in front of the head, with its norm; weight NULL: none
+    pf_norm_weights transform_norm;
     pf_linear head;
     pf_buffer **views; // all views, for freeing
     size_t n_views, views_capacity;
@@ -53,6 +58,12 @@ typedef struct pf_layer_kept {
     pf_buffer *cache;                   // with carry: keys and values of exact heads, see carry.c
 } pf_layer_kept;
 
+// What a head with a transform leaves for the backward pass, [N,D] each: u = W x + b, act(u), LN(act(u)), and
+// the norm's statistics. Without training u and act(u) are one.
+typedef struct pf_head_kept {
+    pf_buffer *u, *activated, *normed, *stat;
+} pf_head_kept;
+
 // With carry: where the keys and values of a kind of exact heads lie in the cache of each layer,
 // [carry_sequences, rows, 2, width].
 typedef struct pf_key_cache {
@@ -66,6 +77,10 @@ typedef struct pf_key_cache {
 typedef struct pf_input {
     pf_buffer *token, *target; // int [N]
     pf_buffer *place;          // pf_place [N]
+    pf_buffer *scale;          // [N] of the token embeddings; NULL without token_dropout
+    pf_vocabulary vocabulary;
+    int32_t *host_tokens; // [N] as the model numbers them; NULL where batches do, too
+    float *host_scales;
     pf_place *host_places;
     int32_t *lengths; // [B]
     pf_sequences *sequences;
@@ -83,6 +98,8 @@ struct pf_model {
     pf_layer_kept *kept; // [layers]; see pf_layer_kept
     pf_buffer *x_last;   // the stream after the last layer [N,D]
     pf_buffer *stat_last;
+    pf_buffer *embedded, *stat_embedded; // with embedding_norm in front of pre-norm layers: the embedding sum
+    pf_head_kept head;
     pf_buffer *normed, *activated, *logits, *row_losses, *scratch;
     pf_buffer *d_stream, *d_branch, *d_qkv, *d_hidden, *delta;
     pf_buffer **captured; // [limits.n_captured]
@@ -92,7 +109,7 @@ struct pf_model {
     pf_column_sum *column_sum;
     pf_embedding *embedding;
     pf_layer_norm *layer_norm;
-    pf_activate *activation;
+    pf_activate *activation, *head_activation; // of F and of D numbers
     pf_residual *residual;
     pf_rotary *rotary;
     pf_position_table sinusoids; // of the positions of the last batch, if they are sinusoidal
@@ -145,6 +162,23 @@ pf_buffer *pf_stream_after(pf_model *model, int layer);
 enum { PF_SITE_ATTENTION = 1, PF_SITE_HIDDEN = 2, PF_SITE_FEED_FORWARD = 3 };
 const pf_dropout *pf_dropout_of(const pf_model *model, int layer, int site, pf_dropout *storage);
 
+// ---- head.c: from the stream after the last layer to logits, and back ----
+
+pf_status pf_head_create(pf_model *model);
+void pf_head_free(pf_model *model);
+pf_status pf_head_forward(pf_model *model);
+pf_status pf_head_backward(pf_model *model); // from the gradient of the logits, in `logits`, to d_stream
+
+// y = LN(x), with its statistics in `stat` (NULL: not kept)
+pf_status pf_norm_forward(pf_model *model, const pf_norm_weights *weights, pf_buffer *y, const pf_buffer *x,
+                          pf_buffer *stat);
+// dx = gradient of x through the norm from dy, plus `add` (NULL: nothing)
+typedef struct pf_norm_gradient {
+    pf_buffer *dx;
+    const pf_buffer *dy, *x, *stat, *add;
+} pf_norm_gradient;
+pf_status pf_norm_backward(pf_model *model, const pf_norm_weights *weights, const pf_norm_gradient *call);
+
 // ---- probe.c ----
 
 pf_status pf_probe_create(pf_model *model);
@@ -152,7 +186,8 @@ void pf_probe_free(pf_model *model);
 
 // ---- input.c ----
 
-pf_status pf_input_create(pf_device *device, const pf_model_limits *limits, pf_input *out);
+pf_status pf_input_create(pf_device *device, const struct pf_config *config, const pf_model_limits *limits,
+                          pf_input *out);
 void pf_input_free(pf_input *input);
 pf_status pf_input_upload(pf_input *input, const pf_model_limits *limits, const pf_batch *batch,
                           const pf_pass *pass);

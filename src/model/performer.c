@@ -78,6 +78,8 @@ static pf_status create_buffers(pf_model *m)
     PF_TRY(buffer(m, p->d_qkv, "gradient of q, k, v", &m->d_qkv));
     PF_TRY(buffer(m, p->d_hidden, "gradient of hidden units", &m->d_hidden));
     PF_TRY(buffer(m, m->limits.training ? p->log_sum : 0, "attention scratch", &m->delta));
+    PF_TRY(buffer(m, p->embedded, "embedding sum", &m->embedded));
+    PF_TRY(buffer(m, p->embedded ? p->stat : 0, "norm statistics", &m->stat_embedded));
     if (m->limits.n_captured == 0) return PF_OK;
     void *memory = NULL;
     PF_TRY(pf_alloc(&memory, (size_t)m->limits.n_captured, sizeof(pf_buffer *), "captured layers"));
@@ -98,11 +100,14 @@ static pf_status create_operations(pf_model *m)
     PF_TRY(pf_activate_create(m->device, c->hidden_act, F, dropout, &m->activation));
     if (dropout) PF_TRY(pf_residual_create(m->device, D, true, &m->residual));
     const int positions = pf_position_room(&m->limits);
-    if (c->position_embedding_type == PF_POSITION_ROTARY)
-        PF_TRY(pf_rotary_create(m->device, pf_config_head_size(c), positions, &m->rotary));
+    const double *frequencies = c->n_rotary_frequencies ? c->rotary_frequency : NULL;
+    if (pf_config_is_rotary(c))
+        PF_TRY(pf_rotary_create(m->device, pf_config_head_size(c), positions, frequencies, &m->rotary));
     if (c->position_embedding_type == PF_POSITION_SINUSOIDAL)
-        PF_TRY(pf_position_table_create(m->device, positions, D, pf_sinusoids, &m->sinusoids));
-    PF_TRY(pf_cross_entropy_create(m->device, A, PF_RESIDUE_TOKENS, &m->cross_entropy));
+        PF_TRY(pf_position_table_create(m->device, positions, D, pf_sinusoids, NULL, &m->sinusoids));
+    const pf_vocabulary *v = &m->input.vocabulary;
+    PF_TRY(pf_cross_entropy_create(m->device, A, v->first_residue, v->last_residue + 1, &m->cross_entropy));
+    PF_TRY(pf_head_create(m));
     PF_TRY(pf_attention_create(m));
     return pf_carry_create(m);
 }
@@ -115,7 +120,7 @@ static pf_status create_all(pf_model *m)
     PF_TRY(pf_plan_make(&request, &m->plan));
     PF_TRY(pf_weights_create(m->device, &m->config, m->params, &m->plan, &m->weights));
     PF_TRY(pf_matmul_reserve(m->matmul, m->plan.matmul));
-    PF_TRY(pf_input_create(m->device, &m->limits, &m->input));
+    PF_TRY(pf_input_create(m->device, &m->config, &m->limits, &m->input));
     PF_TRY(create_buffers(m));
     return create_operations(m);
 }
@@ -160,8 +165,9 @@ static void free_buffers(pf_model *m)
 {
     free_kept(m);
     pf_probe_free(m);
-    pf_buffer *all[] = {m->x_last,  m->stat_last, m->normed,   m->activated, m->logits,   m->row_losses,
-                        m->scratch, m->d_stream,  m->d_branch, m->d_qkv,     m->d_hidden, m->delta};
+    pf_buffer *all[] = {m->x_last,     m->stat_last, m->normed,   m->activated,    m->logits,
+                        m->row_losses, m->scratch,   m->d_stream, m->d_branch,     m->d_qkv,
+                        m->d_hidden,   m->delta,     m->embedded, m->stat_embedded};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) pf_buffer_free(all[i]);
     for (int i = 0; m->captured && i < m->limits.n_captured; i++) pf_buffer_free(m->captured[i]);
     pf_free(m->captured);
@@ -172,6 +178,7 @@ void pf_model_free(pf_model *m)
     if (!m) return;
     pf_carry_free(m);
     pf_attention_free(m);
+    pf_head_free(m);
     pf_position_table_free(&m->sinusoids);
     pf_cross_entropy_free(m->cross_entropy);
     pf_rotary_free(m->rotary);
@@ -190,11 +197,23 @@ void pf_model_free(pf_model *m)
 
 // ---- passes ----
 
+static bool is_post(const pf_model *m)
+{
+    return m->config.norm_placement == PF_NORM_POST;
+}
+
+// What a layer reads: with post-norm the stream is normalised first.
 static pf_status capture(pf_model *m, int layer, const pf_buffer *x)
 {
     const size_t bytes = (size_t)m->input.n_rows * (size_t)m->config.hidden_size * sizeof(float);
-    for (int i = 0; i < m->limits.n_captured; i++)
-        if (m->limits.captured[i] == layer) PF_TRY(pf_buffer_copy(m->captured[i], 0, x, 0, bytes));
+    const bool is_raw = is_post(m) && layer >= 0 && layer < m->config.num_hidden_layers;
+    for (int i = 0; i < m->limits.n_captured; i++) {
+        if (m->limits.captured[i] != layer) continue;
+        if (is_raw)
+            PF_TRY(pf_norm_forward(m, &m->weights.layers[layer].attention_norm, m->captured[i], x, NULL));
+        else
+            PF_TRY(pf_buffer_copy(m->captured[i], 0, x, 0, bytes));
+    }
     return PF_OK;
 }
 
@@ -205,21 +224,46 @@ static pf_status reach_positions(pf_model *m, int count)
     return m->sinusoids.buffer ? pf_position_table_reach(&m->sinusoids, first, count) : PF_OK;
 }
 
+// The embedding sum becomes the stream, through its norm where that is not the first layer's own.
 static pf_status embed(pf_model *m)
 {
     pf_dropout storage;
-    const bool learned = m->weights.position != NULL;
-    return pf_embedding_run(m->embedding,
+    const bool learned = m->weights.position != NULL, has_norm = m->weights.embedding_norm.weight != NULL;
+    pf_buffer *stream = m->kept[0].x, *sum = !has_norm ? stream : m->embedded ? m->embedded : m->normed;
+    PF_TRY(pf_embedding_run(m->embedding,
                             &(pf_embedding_forward){
-                                .x = m->kept[0].x,
+                                .x = sum,
                                 .token_table = m->weights.token,
                                 .position_table = learned ? m->weights.position : m->sinusoids.buffer,
                                 .first_position = learned ? 0 : m->sinusoids.first,
                                 .token = m->input.token,
                                 .place = m->input.place,
+                                .scale = m->input.scale,
                                 .dropout = pf_dropout_of(m, 0, 0, &storage),
                                 .rows = m->input.n_rows,
-                            });
+                            }));
+    return has_norm ? pf_norm_forward(m, &m->weights.embedding_norm, stream, sum, m->stat_embedded) : PF_OK;
+}
+
+static pf_status embed_backward(pf_model *m)
+{
+    pf_dropout storage;
+    if (m->embedded)
+        PF_TRY(pf_norm_backward(
+            m, &m->weights.embedding_norm,
+            &(pf_norm_gradient){
+                .dx = m->d_branch, .dy = m->d_stream, .x = m->embedded, .stat = m->stat_embedded}));
+    return pf_embedding_run_backward(m->embedding, &(pf_embedding_backward){
+                                                       .dtoken_table = m->weights.d_token,
+                                                       .dposition_table = m->weights.d_position,
+                                                       .dx = m->embedded ? m->d_branch : m->d_stream,
+                                                       .token = m->input.token,
+                                                       .place = m->input.place,
+                                                       .scale = m->input.scale,
+                                                       .sequences = m->input.sequences,
+                                                       .dropout = pf_dropout_of(m, 0, 0, &storage),
+                                                       .rows = m->input.n_rows,
+                                                   });
 }
 
 static pf_buffer *last_stream(pf_model *m)
@@ -245,12 +289,9 @@ pf_status pf_model_forward_layer(pf_model *m, int layer)
 
 pf_status pf_model_forward_end(pf_model *m)
 {
-    PF_TRY(pf_layer_norm_run(m->layer_norm,
-                             &(pf_layer_norm_forward){m->normed, m->stat_last, last_stream(m),
-                                                      m->weights.norm.weight, m->weights.norm.bias,
-                                                      m->input.n_rows, (float)m->config.layer_norm_eps}));
+    PF_TRY(pf_norm_forward(m, &m->weights.norm, m->normed, last_stream(m), m->stat_last));
     PF_TRY(capture(m, -1, m->normed));
-    return pf_linear_forward(m->matmul, &m->weights.head, m->logits, m->normed, NULL, m->input.n_rows);
+    return pf_head_forward(m);
 }
 
 pf_status pf_model_forward(pf_model *m, const pf_batch *batch, const pf_pass *pass)
@@ -284,32 +325,8 @@ pf_status pf_model_loss(pf_model *m, float scale)
 
 pf_status pf_model_backward(pf_model *m)
 {
-    const pf_norm_weights *norm = &m->weights.norm;
-    const int rows = m->input.n_rows;
-    PF_TRY(
-        pf_linear_backward_weights(m->matmul, m->column_sum, &m->weights.head, m->logits, m->normed, rows));
-    PF_TRY(pf_linear_backward_input(m->matmul, &m->weights.head, m->d_branch, m->logits, rows));
-    PF_TRY(pf_layer_norm_run_backward(m->layer_norm, &(pf_layer_norm_backward){
-                                                         .dx = m->d_stream,
-                                                         .dweight = norm->d_weight,
-                                                         .dbias = norm->d_bias,
-                                                         .dy = m->d_branch,
-                                                         .x = last_stream(m),
-                                                         .stat = m->stat_last,
-                                                         .weight = norm->weight,
-                                                         .rows = rows,
-                                                     }));
+    PF_TRY(pf_head_backward(m));
     for (int layer = m->config.num_hidden_layers - 1; layer >= 0; layer--)
         PF_TRY(pf_context(pf_layer_backward(m, layer), "layer %d, backward", layer));
-    pf_dropout storage;
-    return pf_embedding_run_backward(m->embedding, &(pf_embedding_backward){
-                                                       .dtoken_table = m->weights.d_token,
-                                                       .dposition_table = m->weights.d_position,
-                                                       .dx = m->d_stream,
-                                                       .token = m->input.token,
-                                                       .place = m->input.place,
-                                                       .sequences = m->input.sequences,
-                                                       .dropout = pf_dropout_of(m, 0, 0, &storage),
-                                                       .rows = rows,
-                                                   });
+    return embed_backward(m);
 }

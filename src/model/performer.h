@@ -22,6 +22,8 @@ const pf_parameters *pf_model_params(const pf_model *model);
 const pf_model_limits *pf_model_get_limits(const pf_model *model);
 const pf_plan *pf_model_plan(const pf_model *model);
 pf_device *pf_model_device(const pf_model *model);
+int32_t pf_model_token_number(const pf_model *model,
+                              int32_t token);        // the model's own number of a token of batches
 bool pf_model_keeps_all_keys(const pf_model *model); // with carry: it has a layer of exact attention
 
 // Gives the model other limits and keeps its weights; what handles point to stays the same. For inference: on

@@ -122,8 +122,12 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
         plan.n_exact += pf_config_layer_type(c, layer) == PF_ATTENTION_SOFTMAX;
     if (c->position_embedding_type == PF_POSITION_SINUSOIDAL)
         plan.tables = (size_t)pf_position_room(limits) * D * number;
-    if (c->position_embedding_type == PF_POSITION_ROTARY)
+    if (pf_config_is_rotary(c))
         plan.tables = (size_t)pf_position_room(limits) * (size_t)pf_config_head_size(c) * number;
+    if (c->head_transform) plan.head = (limits->training ? 3 : 2) * plan.stream + plan.stat;
+    if (limits->training && c->embedding_norm && c->norm_placement == PF_NORM_PRE)
+        plan.embedded = plan.stream;
+    plan.rows += c->token_dropout ? rows * number : 0;
     plan_attention(c, limits, &plan);
     if (limits->training) {
         plan.gradients = plan.parameters;
@@ -150,9 +154,9 @@ uint64_t pf_plan_carry_bytes(const pf_plan *p)
 uint64_t pf_plan_activation_bytes(const pf_plan *p, bool carry)
 {
     const uint64_t layers = (uint64_t)p->n_kept, states = carry ? pf_plan_carry_bytes(p) : layers * p->state;
-    return layers * pf_plan_kept_bytes(p) + states + p->stream + p->stat + p->normed + p->activated +
-           p->logits + p->rows + p->captured + p->row_losses + p->probe + p->tables + p->d_stream +
-           p->d_branch + p->d_qkv + p->d_hidden + p->log_sum;
+    return layers * pf_plan_kept_bytes(p) + states + p->stream + p->stat + p->normed + p->head + p->embedded +
+           (p->embedded ? p->stat : 0) + p->activated + p->logits + p->rows + p->captured + p->row_losses +
+           p->probe + p->tables + p->d_stream + p->d_branch + p->d_qkv + p->d_hidden + p->log_sum;
 }
 
 uint64_t pf_plan_total_bytes(const pf_plan *p, bool carry)

@@ -55,6 +55,8 @@ typedef struct pf_plan {
     size_t window;     // with carry: keys and values that local heads may still see
     size_t hidden;     // u [N,F]
     // once
+    size_t embedded;   // the embedding sum [N,D], where it has a norm of its own
+    size_t head;       // of its transform: u, act(u), LN(act(u)) [N,D] each, and statistics
     size_t normed;     // LN(x) [N,D]
     size_t activated;  // act(u) [N,F]
     size_t logits;     // [N,A]

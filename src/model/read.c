@@ -26,6 +26,11 @@ pf_device *pf_model_device(const pf_model *m)
     return m->device;
 }
 
+int32_t pf_model_token_number(const pf_model *m, int32_t token)
+{
+    return m->input.vocabulary.number[token];
+}
+
 bool pf_model_keeps_all_keys(const pf_model *m)
 {
     return pf_model_has_type(&m->config, PF_ATTENTION_SOFTMAX);

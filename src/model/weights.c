@@ -54,6 +54,22 @@ static pf_status view_layer(pf_weights *w, const struct pf_config *c, const pf_l
     return view(w, w->projections, p->projection, count, &out->projection);
 }
 
+// Post-norm, h = LN(x + f(h)), is pre-norm whose residual is the normed stream: the norm behind a part is the
+// one in front of the next part. So each norm moves one place on, from the embedding's to the final one.
+static void shift_norms(pf_weights *w, int n_layers)
+{
+    pf_norm_weights before = w->embedding_norm;
+    for (int layer = 0; layer < n_layers; layer++) {
+        pf_layer_weights *l = &w->layers[layer];
+        const pf_norm_weights after_attention = l->attention_norm, after_feed_forward = l->feed_forward_norm;
+        l->attention_norm = before;
+        l->feed_forward_norm = after_attention;
+        before = after_feed_forward;
+    }
+    w->norm = before;
+    w->embedding_norm = (pf_norm_weights){0};
+}
+
 static pf_status create_arenas(pf_device *device, const pf_plan *plan, pf_weights *w)
 {
     PF_TRY(pf_buffer_create(device, plan->parameters, "weights", &w->parameters));
@@ -74,9 +90,16 @@ pf_status pf_weights_create(pf_device *device, const struct pf_config *c, const 
     PF_TRY(view_pair(w, p->token_embedding, (size_t)c->vocab_size * D, &w->token, &w->d_token));
     PF_TRY(view_pair(w, p->position_embedding, (size_t)c->max_position_embeddings * D, &w->position,
                      &w->d_position));
+    PF_TRY(
+        view_norm(w, p->embedding_norm_weight, p->embedding_norm_bias, c->hidden_size, &w->embedding_norm));
     for (int layer = 0; layer < c->num_hidden_layers; layer++)
         PF_TRY(view_layer(w, c, &p->layer[layer], &w->layers[layer]));
     PF_TRY(view_norm(w, p->norm_weight, p->norm_bias, c->hidden_size, &w->norm));
+    if (c->norm_placement == PF_NORM_POST) shift_norms(w, c->num_hidden_layers);
+    w->transform = (pf_linear){.in = c->hidden_size, .out = c->hidden_size};
+    PF_TRY(view_linear(w, p->transform_weight, p->transform_bias, &w->transform));
+    PF_TRY(
+        view_norm(w, p->transform_norm_weight, p->transform_norm_bias, c->hidden_size, &w->transform_norm));
     w->head = (pf_linear){.in = c->hidden_size, .out = c->vocab_size};
     return view_linear(w, p->head_weight, p->head_bias, &w->head);
 }

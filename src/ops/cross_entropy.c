@@ -19,10 +19,12 @@ struct pf_cross_entropy {
     int alphabet;
 };
 
-pf_status pf_cross_entropy_create(pf_device *device, int alphabet, int residues, pf_cross_entropy **out)
+pf_status pf_cross_entropy_create(pf_device *device, int alphabet, int first_residue, int residues_end,
+                                  pf_cross_entropy **out)
 {
-    const pf_define defines[] = {{"A", alphabet}, {"RESIDUES", residues}};
-    const pf_program_key key = {.file = "cross_entropy", .defines = defines, .n_defines = 2};
+    const pf_define defines[] = {
+        {"A", alphabet}, {"FIRST_RESIDUE", first_residue}, {"RESIDUES_END", residues_end}};
+    const pf_program_key key = {.file = "cross_entropy", .defines = defines, .n_defines = 3};
     const size_t part_bytes = (size_t)pf_most_parts(device) * sizeof(device_metrics);
     pf_status status;
     void *made = NULL;

@@ -13,8 +13,9 @@ typedef struct pf_metrics {
     int64_t residue_targets, residue_hits;
 } pf_metrics;
 
-// For logits over `alphabet` tokens, of which the first `residues` are residues.
-pf_status pf_cross_entropy_create(pf_device *device, int alphabet, int residues, pf_cross_entropy **out);
+// For logits over `alphabet` tokens, of which first_residue .. residues_end-1 are residues.
+pf_status pf_cross_entropy_create(pf_device *device, int alphabet, int first_residue, int residues_end,
+                                  pf_cross_entropy **out);
 void pf_cross_entropy_free(pf_cross_entropy *op);
 
 // Adds the rows' losses and hits to the metrics, which stay on the device.

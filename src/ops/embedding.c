@@ -56,11 +56,13 @@ pf_status pf_embedding_run(pf_embedding *op, const pf_embedding_forward *call)
 {
     PF_CHECK(call->place || !call->position_table, PF_ERROR_USAGE, "a position table without the places of the rows");
     const pf_work work = {.groups = {pf_groups(call->rows, op->rows_each)}, .bytes = 12.0 * call->rows * op->width};
-    return pf_dropout_run(&op->forward, (pf_dropout_launch){call->dropout, call->place, call->token}, work,
-                          PF_ARGS(pf_arg_buffer(call->x), pf_arg_buffer(call->token_table),
-                                  pf_arg_buffer(call->position_table ? call->position_table : call->token_table),
-                                  pf_arg_buffer(call->token), pf_arg_int(call->position_table != NULL),
-                                  pf_arg_int(call->first_position), pf_arg_int(call->rows), pf_arg_int(op->rows_each)));
+    return pf_dropout_run(
+        &op->forward, (pf_dropout_launch){call->dropout, call->place, call->token}, work,
+        PF_ARGS(pf_arg_buffer(call->x), pf_arg_buffer(call->token_table),
+                pf_arg_buffer(call->position_table ? call->position_table : call->token_table),
+                pf_arg_buffer(call->token), pf_arg_buffer(call->scale ? call->scale : call->token_table),
+                pf_arg_int(call->scale != NULL), pf_arg_int(call->position_table != NULL),
+                pf_arg_int(call->first_position), pf_arg_int(call->rows), pf_arg_int(op->rows_each)));
 }
 
 static pf_status run_tokens(pf_embedding *op, const pf_embedding_backward *call)
@@ -71,9 +73,11 @@ static pf_status run_tokens(pf_embedding *op, const pf_embedding_backward *call)
     const pf_parts parts = pf_parts_of(op->device, call->rows, PART_ROWS);
     const pf_work work = {.groups = {(size_t)parts.count, pf_groups(op->width, columns_each)},
                           .bytes = 4.0 * call->rows * op->width};
-    PF_TRY(pf_dropout_run(&op->tokens, (pf_dropout_launch){call->dropout, call->place, call->token}, work,
-                          PF_ARGS(pf_arg_buffer(op->part), pf_arg_buffer(call->dx), pf_arg_buffer(call->token),
-                                  pf_arg_int(call->rows), pf_arg_int(parts.rows_each), pf_arg_int(columns_each))));
+    PF_TRY(pf_dropout_run(
+        &op->tokens, (pf_dropout_launch){call->dropout, call->place, call->token}, work,
+        PF_ARGS(pf_arg_buffer(op->part), pf_arg_buffer(call->dx), pf_arg_buffer(call->token),
+                pf_arg_buffer(call->scale ? call->scale : call->dx), pf_arg_int(call->scale != NULL),
+                pf_arg_int(call->rows), pf_arg_int(parts.rows_each), pf_arg_int(columns_each))));
     const pf_work sum = {.groups = {pf_part_groups(op->device, op->alphabet * op->width)},
                          .bytes = 4.0 * parts.count * op->alphabet * op->width};
     return pf_launch(op->sum, sum,

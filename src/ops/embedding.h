@@ -1,4 +1,5 @@
-// Token and position embeddings: x[n] = dropout(token_table[token[n]] + position_table[position[n]]).
+// Token and position embeddings: x[n] = dropout(scale[n] * token_table[token[n]] +
+// position_table[position[n]]).
 #ifndef PF_OPS_EMBEDDING_H
 #define PF_OPS_EMBEDDING_H
 
@@ -16,9 +17,10 @@ void pf_embedding_free(pf_embedding *op);
 //   position_table  [Lmax,D]  learned or sinusoids; NULL: none. Its first row is that of `first_position`
 //   token           int [N], 0 .. A-1
 //   place           pf_place [N], positions 0 .. Lmax-1; needed with positions or dropout
+//   scale           [N]  of the token embeddings; NULL: 1
 typedef struct pf_embedding_forward {
     pf_buffer *x;
-    const pf_buffer *token_table, *position_table, *token, *place;
+    const pf_buffer *token_table, *position_table, *token, *place, *scale;
     const pf_dropout *dropout; // NULL: none
     int rows;                  // N
     int first_position;
@@ -32,7 +34,7 @@ pf_status pf_embedding_run(pf_embedding *op, const pf_embedding_forward *call);
 //   sequences        where they lie, token p of each at position p; needed for dposition_table
 typedef struct pf_embedding_backward {
     pf_buffer *dtoken_table, *dposition_table;
-    const pf_buffer *dx, *token, *place;
+    const pf_buffer *dx, *token, *place, *scale;
     const pf_sequences *sequences;
     const pf_dropout *dropout;
     int rows; // N

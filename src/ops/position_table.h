@@ -6,8 +6,8 @@
 
 #include "device/device.h"
 
-// Writes the rows [count, width] of positions first, first + 1, …
-typedef void (*pf_position_rows)(float *rows, int first, int count, int width);
+// Writes the rows [count, width] of positions first, first + 1, …; `frequencies` are the table's.
+typedef void (*pf_position_rows)(float *rows, int first, int count, int width, const double *frequencies);
 
 typedef struct pf_position_table {
     pf_buffer *buffer; // [room, width]
@@ -15,12 +15,14 @@ typedef struct pf_position_table {
     int count;         // rows that are there
     int room, width;
     pf_position_rows make;
+    double *frequencies; // [width/2], angle per position of each pair of columns
     float *rows; // a few on their way
 } pf_position_table;
 
-// `table` is empty yet: zeros. Errors: PF_ERROR_DEVICE; pf_position_table_free is due all the same.
+// `table` is empty yet: zeros. `make` gets `frequencies` [width/2], which are copied;
+// NULL: 10000^(-2i/width). Errors: PF_ERROR_DEVICE; pf_position_table_free is due all the same.
 pf_status pf_position_table_create(pf_device *device, int room, int width, pf_position_rows make,
-                                   pf_position_table *table);
+                                   const double *frequencies, pf_position_table *table);
 void pf_position_table_free(pf_position_table *table);
 
 // Lets the table hold positions first .. first+count-1, at most `room`. Rows that are there stay.

@@ -16,20 +16,20 @@ struct pf_rotary {
     int rows_each;
 };
 
-static void make_angles(float *rows, int first, int count, int head_width)
+static void make_angles(float *rows, int first, int count, int head_width, const double *frequencies)
 {
     const int half = head_width / 2;
     for (int i = 0; i < half; i++) {
-        const double frequency = pow(10000, -2.0 * i / head_width);
         for (int p = 0; p < count; p++) {
             float *row = rows + (size_t)p * (size_t)head_width;
-            row[i] = (float)cos((first + p) * frequency);
-            row[half + i] = (float)sin((first + p) * frequency);
+            row[i] = (float)cos((first + p) * frequencies[i]);
+            row[half + i] = (float)sin((first + p) * frequencies[i]);
         }
     }
 }
 
-pf_status pf_rotary_create(pf_device *device, int head_width, int room, pf_rotary **out)
+pf_status pf_rotary_create(pf_device *device, int head_width, int room, const double *frequencies,
+                           pf_rotary **out)
 {
     PF_CHECK(head_width % 2 == 0, PF_ERROR_USAGE, "rotary positions need an even head width, not %d", head_width);
     const pf_define defines[] = {{"E", head_width}};
@@ -41,7 +41,8 @@ pf_status pf_rotary_create(pf_device *device, int head_width, int room, pf_rotar
     op->rows_each = pf_rows_each(device, ROWS_EACH);
     op->head_width = head_width;
     PF_TRY_OR(failed, pf_kernel_create(device, &program, "rotary", &op->kernel));
-    PF_TRY_OR(failed, pf_position_table_create(device, room, head_width, make_angles, &op->table));
+    PF_TRY_OR(failed,
+              pf_position_table_create(device, room, head_width, make_angles, frequencies, &op->table));
     *out = op;
     return PF_OK;
 failed:

@@ -7,9 +7,11 @@
 
 typedef struct pf_rotary pf_rotary;
 
-// For heads of `head_width` (even) and batches whose positions are at most `room` consecutive ones: a table of
-// angles, 4 * head_width bytes for each of these.
-pf_status pf_rotary_create(pf_device *device, int head_width, int room, pf_rotary **out);
+// For heads of `head_width` (even) and batches whose positions are at most `room` consecutive ones: a table
+// of angles, 4 * head_width bytes for each of these. `frequencies` [head_width/2] are the angles per position
+// (an imported model's, rounded as they were in its training); NULL: the ones above.
+pf_status pf_rotary_create(pf_device *device, int head_width, int room, const double *frequencies,
+                           pf_rotary **out);
 void pf_rotary_free(pf_rotary *op);
 
 // The calls that follow have positions first .. first+count-1: makes and uploads their angles where they are new.

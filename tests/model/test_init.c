@@ -88,7 +88,7 @@ START_TEST(the_position_table_is_the_sinusoids)
             ck_assert(table[p * 48 + 2 * i + 1] == (float)cos(angle));
         }
     float rows[2 * 48];
-    pf_sinusoids(rows, 7, 2, 48);
+    pf_sinusoids(rows, 7, 2, 48, NULL);
     ck_assert_mem_eq(rows, table + 7 * 48, sizeof rows);
     release(&model);
 }

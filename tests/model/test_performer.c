@@ -13,7 +13,7 @@
 #include "support/device.h"
 #include "support/suite.h"
 
-enum { A = PF_VOCAB_SIZE, SEQUENCES = 3, ROWS = 60, SETTINGS = 4 };
+enum { A = PF_VOCAB_SIZE, SEQUENCES = 3, ROWS = 60, SETTINGS = 8 };
 
 // Each has something that the others lack. No relu: differences across its kink are no gradient (golden
 // training has it).
@@ -26,6 +26,14 @@ static const char *const kinds[][SETTINGS] = {
      "hidden_act=gelu_tanh"},
     {"objective=mlm", "position_embedding_type=rotary", "attention.renormalize=false",
      "attention.kernel=sigmoid"},
+    // ESM-1b, BERT, ESM-2, in their pieces.
+    {"objective=mlm", "position_embedding_type=learned", "attention.type=softmax", "embedding_norm=true",
+     "token_dropout=true", "head_transform=true", "attention_bias=true"},
+    {"objective=mlm", "position_embedding_type=learned", "attention.type=softmax", "embedding_norm=true",
+     "norm_placement=post", "head_transform=true", "tie_word_embeddings=true", "attention_bias=true"},
+    {"objective=mlm", "position_embedding_type=learned_rotary", "attention.kernel=elu1", "token_dropout=true",
+     "rotary_frequencies=[1,0.5,0.2,0.1,0.05,0.01]", "head_transform=true", "tie_word_embeddings=true",
+     "contact_head=true"},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -47,7 +55,7 @@ static subject make_subject(int kind, bool training)
     subject s = {0};
     pf_config_default(&config);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) must(pf_config_set(&config, sizes[i]));
-    for (int i = 0; i < SETTINGS; i++) must(pf_config_set(&config, kinds[kind][i]));
+    for (int i = 0; i < SETTINGS && kinds[kind][i]; i++) must(pf_config_set(&config, kinds[kind][i]));
     must(pf_config_finish(&config, PF_CONFIG_USER));
     must(pf_model_create(test_device(), &config, &limits, &s.model));
     s.params = pf_model_params(s.model);
@@ -71,14 +79,15 @@ static void free_subject(subject *s)
     free(s->trained);
 }
 
-// Sequences of 17, 1 and 29 tokens, or only the one that is asked for.
+// Sequences of 17, 1 and 29 tokens, or only the one that is asked for; with masks for models that look at
+// them.
 typedef struct rows {
     int32_t start[SEQUENCES + 1], token[ROWS], target[ROWS];
     uint64_t number[SEQUENCES];
     pf_batch batch;
 } rows;
 
-static void make_rows(rows *r, int only)
+static void make_rows(rows *r, int only, bool has_masks)
 {
     static const int lengths[SEQUENCES] = {17, 1, 29};
     int32_t n = 0, b = 0;
@@ -89,6 +98,7 @@ static void make_rows(rows *r, int only)
         for (int t = 0; t < lengths[i]; t++, n++) {
             const uint64_t stream = (uint64_t)i;
             r->token[n] = (int32_t)pf_random_below(PF_RESIDUES, 3, PF_RANDOM_TEST, stream, (uint64_t)t);
+            if (has_masks && t % 7 == 4) r->token[n] = PF_TOKEN_MASK;
             r->target[n] = t % 3
                                ? (int32_t)pf_random_below(PF_RESIDUES, 4, PF_RANDOM_TEST, stream, (uint64_t)t)
                                : PF_NO_TARGET;
@@ -139,7 +149,7 @@ START_TEST(the_gradient_of_every_tensor_is_that_of_the_loss)
 {
     subject s = make_subject(_i, true);
     rows r;
-    make_rows(&r, -1);
+    make_rows(&r, -1, pf_model_config(s.model)->token_dropout);
     float *gradient = malloc(s.params->trained_size * sizeof *gradient);
     must(pf_model_clear_gradients(s.model));
     loss_of(s.model, &r.batch);
@@ -175,10 +185,10 @@ START_TEST(a_sequence_gives_the_same_bits_alone_and_in_company)
     static float together[ROWS * A], alone[ROWS * A];
     subject s = make_subject(_i, false);
     rows all, one;
-    make_rows(&all, -1);
+    make_rows(&all, -1, pf_model_config(s.model)->token_dropout);
     logits_of(s.model, &all.batch, together);
     for (int b = 0; b < SEQUENCES; b++) {
-        make_rows(&one, b);
+        make_rows(&one, b, pf_model_config(s.model)->token_dropout);
         logits_of(s.model, &one.batch, alone);
         ck_assert_mem_eq(alone, together + (size_t)all.start[b] * A,
                          (size_t)one.batch.n_rows * A * sizeof *alone);
@@ -193,7 +203,7 @@ START_TEST(only_a_causal_model_does_not_look_ahead)
     enum { CHANGED = 9 };
     subject s = make_subject(_i, false);
     rows r;
-    make_rows(&r, 2);
+    make_rows(&r, 2, false);
     logits_of(s.model, &r.batch, before);
     for (int t = CHANGED; t < 29; t++) r.token[t] = (r.token[t] + 7) % PF_RESIDUES;
     logits_of(s.model, &r.batch, after);

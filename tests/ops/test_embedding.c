@@ -10,15 +10,15 @@
 static const struct {
     int width, alphabet, n_sequences, length[4];
     double rate;
-    int positions;
+    int positions, scales;
 } cases[] = {
-    {1, 1, 1, {1}, 0, 1},
-    {7, 29, 3, {5, 1, 13}, 0.1, 1},
-    {64, 29, 2, {17, 40}, 0.5, 1},
-    {61, 3, 4, {2, 9, 30, 7}, 0.1, 0},
-    {130, 29, 2, {100, 31}, 0, 1},
-    {261, 29, 3, {150, 300, 61}, 0.1, 1},
-    {80, 29, 2, {700, 400}, 0.25, 1},
+    {1, 1, 1, {1}, 0, 1, 0},
+    {7, 29, 3, {5, 1, 13}, 0.1, 1, 1},
+    {64, 29, 2, {17, 40}, 0.5, 1, 0},
+    {61, 3, 4, {2, 9, 30, 7}, 0.1, 0, 1},
+    {130, 29, 2, {100, 31}, 0, 1, 1},
+    {261, 29, 3, {150, 300, 61}, 0.1, 1, 0},
+    {80, 29, 2, {700, 400}, 0.25, 1, 0},
 };
 
 // A gradient sums up to 1100 rows, in runs and parts, sums of about 30 times a term: 40 roundings of 6e-8 at worst.
@@ -29,7 +29,7 @@ typedef struct problem {
     size_t count, token_count, position_count;
     pf_place *place;
     int *token, *position, first_row[4];
-    float *token_table, *position_table, *dx;
+    float *token_table, *position_table, *dx, *scale; // scale NULL: none
     pf_dropout dropout;
     embedding_ref_call reference;
     pf_sequences *sequences;
@@ -61,9 +61,19 @@ static problem make(int k)
     p.dropout = pf_dropout_at(cases[k].rate, 7, 3, 11);
     double *mask = host_doubles(p.count);
     dropout_mask_ref(mask, &p.dropout, cases[k].rate, p.place, p.rows, p.width);
-    p.reference = (embedding_ref_call){as_doubles(p.token_table, p.token_count),
-                                       cases[k].positions ? as_doubles(p.position_table, p.position_count) : NULL,
-                                       mask, p.token, p.position, p.rows, p.width};
+    p.reference =
+        (embedding_ref_call){as_doubles(p.token_table, p.token_count),
+                             cases[k].positions ? as_doubles(p.position_table, p.position_count) : NULL,
+                             mask,
+                             p.token,
+                             p.position,
+                             p.rows,
+                             p.width,
+                             NULL};
+    if (cases[k].scales) {
+        p.scale = host_normal((size_t)p.rows, 1, 4);
+        p.reference.scale = as_doubles(p.scale, (size_t)p.rows);
+    }
     must(pf_sequences_create(test_device(), 4, p.rows, &p.sequences));
     must(pf_sequences_set(p.sequences, p.first_row, cases[k].length, cases[k].n_sequences));
     return p;
@@ -77,11 +87,12 @@ START_TEST(forward_equals_reference)
     pf_embedding *op = NULL;
     must(pf_embedding_create(test_device(), p.alphabet, p.width, cases[_i].rate > 0, &op));
     pf_buffer *x = on_device(NULL, p.count), *positions = on_device(p.position_table, p.position_count);
-    must(pf_embedding_run(op, &(pf_embedding_forward){x, on_device(p.token_table, p.token_count),
-                                                      cases[_i].positions ? positions : NULL,
-                                                      on_device(p.token, (size_t)p.rows),
-                                                      on_device(p.place, 4 * (size_t)p.rows), &p.dropout, p.rows, 0}));
-    // One addition and one multiplication in fp32.
+    must(pf_embedding_run(
+        op, &(pf_embedding_forward){
+                x, on_device(p.token_table, p.token_count), cases[_i].positions ? positions : NULL,
+                on_device(p.token, (size_t)p.rows), on_device(p.place, 4 * (size_t)p.rows),
+                p.scale ? on_device(p.scale, (size_t)p.rows) : NULL, &p.dropout, p.rows, 0}));
+    // One addition and two multiplications in fp32.
     test_close("x", from_device(x, p.count), expected, p.count, 2e-7);
     pf_sequences_free(p.sequences);
     pf_embedding_free(op);
@@ -98,11 +109,13 @@ START_TEST(backward_equals_reference)
     must(pf_embedding_create(test_device(), p.alphabet, p.width, cases[_i].rate > 0, &op));
     pf_buffer *dx = on_device(p.dx, p.count), *token = on_device(p.token, (size_t)p.rows);
     pf_buffer *place = on_device(p.place, 4 * (size_t)p.rows), *tokens[2], *positions[2];
+    pf_buffer *scale = p.scale ? on_device(p.scale, (size_t)p.rows) : NULL;
     for (int k = 0; k < 2; k++) {
         tokens[k] = on_device(p.token_table, p.token_count); // added to, so they start from something
         positions[k] = on_device(p.position_table, p.position_count);
-        must(pf_embedding_run_backward(op, &(pf_embedding_backward){tokens[k], cases[_i].positions ? positions[k] : NULL,
-                                                                    dx, token, place, p.sequences, &p.dropout, p.rows}));
+        must(pf_embedding_run_backward(
+            op, &(pf_embedding_backward){tokens[k], cases[_i].positions ? positions[k] : NULL, dx, token,
+                                         place, scale, p.sequences, &p.dropout, p.rows}));
     }
     const float *got = from_device(tokens[0], p.token_count), *again = from_device(tokens[1], p.token_count);
     test_close("dtoken", got, dtoken, p.token_count, tolerance);
@@ -164,7 +177,7 @@ START_TEST(what_is_missing_is_named)
     must(pf_embedding_create(test_device(), 3, 4, false, &op));
     pf_buffer *any = on_device(NULL, 16);
     const pf_dropout dropout = pf_dropout_at(0.1, 1, 1, 1);
-    pf_embedding_forward call = {any, any, any, any, NULL, NULL, 1, 0};
+    pf_embedding_forward call = {any, any, any, any, NULL, NULL, NULL, 1, 0};
     ck_assert_int_eq(pf_embedding_run(op, &call), PF_ERROR_USAGE);
     call.place = any;
     call.dropout = &dropout;

@@ -9,9 +9,11 @@ enum { WIDTH = 3, ROOM = 3000 };
 
 static int made; // rows
 
-static void make_rows(float *rows, int first, int count, int width)
+static void make_rows(float *rows, int first, int count, int width, const double *frequencies)
 {
     made += count;
+    ck_assert_double_eq(frequencies[0], 1);
+    ck_assert_double_eq_tol(frequencies[1], pow(10000, -2.0 / WIDTH), 1e-15);
     for (int p = 0; p < count; p++)
         for (int i = 0; i < width; i++) rows[p * width + i] = (float)((first + p) * 10 + i);
 }
@@ -30,7 +32,7 @@ static void expect(pf_position_table *table, int first, int count)
 START_TEST(rows_are_those_of_the_positions)
 {
     pf_position_table table = {0};
-    must(pf_position_table_create(test_device(), ROOM, WIDTH, make_rows, &table));
+    must(pf_position_table_create(test_device(), ROOM, WIDTH, make_rows, NULL, &table));
     made = 0;
     expect(&table, 0, 5);
     expect(&table, 0, 1500);

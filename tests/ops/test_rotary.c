@@ -31,7 +31,7 @@ START_TEST(equals_reference)
     }
     pf_rotary *op = NULL;
     // A table of the batch's positions only, which may begin anywhere.
-    must(pf_rotary_create(test_device(), E, 30, &op));
+    must(pf_rotary_create(test_device(), E, 30, NULL, &op));
     must(pf_rotary_reach(op, shapes[_i].first_position, 30));
     pf_buffer *dx = on_device(x, count), *dy = on_device(x, count), *places = on_device(place, 4 * (size_t)rows);
     pf_rotary_call call = {{dx, stride, shapes[_i].offset}, places, rows, shapes[_i].heads, false};
@@ -72,7 +72,7 @@ END_TEST
 START_TEST(an_odd_head_is_refused)
 {
     pf_rotary *op = NULL;
-    ck_assert_int_eq(pf_rotary_create(test_device(), 7, 10, &op), PF_ERROR_USAGE);
+    ck_assert_int_eq(pf_rotary_create(test_device(), 7, 10, NULL, &op), PF_ERROR_USAGE);
     ck_assert_ptr_null(op);
 }
 END_TEST
