@@ -147,10 +147,12 @@ static pf_status take_residue(pf_variants *v, const pf_variant_pass *pass, uint6
     PF_CHECK(isfinite(sum), PF_ERROR_NUMERICAL, "%s, residue %llu: the model's logits are not finite", w->id,
              (unsigned long long)index + 1);
     if (v->method == PF_VARIANTS_PSEUDO) {
-        const double log_p = (double)logit[site ? site->to : w->residue[index]] - sum;
+        const int32_t token = site ? site->to : w->residue[index];
+        const double log_p = (double)logit[pf_model_token_number(v->model, token)] - sum;
         *(variant ? &variant->total : &w->total) += log_p;
     } else if (variant) {
-        variant->total += (double)logit[site->to] - (double)logit[site->from];
+        variant->total += (double)logit[pf_model_token_number(v->model, site->to)] -
+                          (double)logit[pf_model_token_number(v->model, site->from)];
     } else
         for (size_t a = 0; a < A; a++) w->log_p[(size_t)index * A + a] = (float)((double)logit[a] - sum);
     return PF_OK;

@@ -187,7 +187,8 @@ double pf_variants_score(const pf_variants *v, size_t number)
     for (size_t s = 0; s < variant->n_sites; s++) {
         const pf_substitution *site = &v->site[variant->first_site + s];
         const float *log_p = w->log_p + (size_t)site->index * A;
-        score += (double)log_p[site->to] - (double)log_p[site->from];
+        score += (double)log_p[pf_model_token_number(v->model, site->to)] -
+                 (double)log_p[pf_model_token_number(v->model, site->from)];
     }
     return score;
 }

@@ -95,7 +95,6 @@ static const bad_text bad_texts[] = {
     {"{\"objective\": 1}", "objective: 1"},
     {"{\"format\": \"performer-2\"}", "format: \"performer-2\", expected performer-1"},
     {"{\"alphabet\": \"dna\"}", "alphabet: \"dna\", expected one of protein-29, tokens"},
-    {"{\"vocab_size\": 257}", "vocab_size: 257"},
     {"{\"attention\": {\"type\": []}}", "attention.type"},
     {"{\"attention\": {\"type\": [\"favor\", \"exact\"]}}", "attention.type: \"exact\", expected one of favor"},
     {"{\"attention\": {\"oprf_s\": 0}}", "attention.oprf_s"},

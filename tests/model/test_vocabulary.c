@@ -161,6 +161,7 @@ static const struct {
     {"tokens=[\"A\",\"\"]", "tokens: \"\""},
     {"tokens=[\"A\",\"1234567890123456\"]", "of 1 to 15 bytes"},
     {"rotary_frequencies=[1,-1]", "rotary_frequencies: -1"},
+    {"vocab_size=257", "vocab_size: 257"},
     {"rotary_frequencies=1", "expected a list of numbers from 0"},
     {"norm_placement=middle", "expected one of pre, post"},
 };
