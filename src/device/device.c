@@ -44,8 +44,14 @@ uint64_t pf_device_allocations(const pf_device *device)
     return device->allocations;
 }
 
+uint64_t pf_device_waits(const pf_device *device)
+{
+    return device->waits;
+}
+
 pf_status pf_device_sync(pf_device *device)
 {
+    device->waits++;
     const cl_int code = clFinish(device->queue);
     return code == CL_SUCCESS ? PF_OK : pf_fail_opencl(device, "clFinish", code);
 }
@@ -158,10 +164,12 @@ static pf_status open_candidate(const pf_candidate *candidate, const pf_device_o
     device->wait_each = sync && strcmp(sync, "1") == 0;
     limit_threads(device, options->threads);
     PF_TRY_OR(failed, open_queue(device, options->profile));
+    PF_TRY_OR(failed, pf_staging_create(&device->staging));
     pf_cache_open(device, options->cache_directory);
     PF_TRY_OR(failed, choose_shape(device, candidate->type));
+    PF_TRY_OR(failed, pf_kernel_create(device, &(pf_program_key){.file = "probe"}, "zero", &device->zero));
     if (options->profile) PF_TRY_OR(failed, pf_profile_create(&device->profile)); // begins after the probe
-    device->launches = device->allocations = device->peak_bytes = 0;
+    device->launches = device->allocations = device->waits = device->peak_bytes = 0;
     *out = device;
     return PF_OK;
 failed:
@@ -191,7 +199,10 @@ pf_status pf_device_open(const pf_device_options *options, pf_device **out)
 void pf_device_close(pf_device *device)
 {
     if (!device) return;
+    if (device->queue) clFinish(device->queue); // what is on its way lies in `staging`
+    pf_staging_free(device->staging);
     pf_profile_free(device->profile);
+    pf_kernel_free(device->zero);
     pf_programs_free(device);
     if (device->queue) clReleaseCommandQueue(device->queue);
     if (device->context) clReleaseContext(device->context);

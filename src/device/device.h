@@ -36,7 +36,8 @@ void pf_buffer_free(pf_buffer *buffer); // NULL is fine
 size_t pf_buffer_bytes(const pf_buffer *buffer);
 size_t pf_device_alignment(const pf_device *device);
 
-// Upload returns once `data` may be reused; download waits for the work before it.
+// Upload returns once `data` may be reused, and does not wait for the work before it unless much is on its way (see
+// staging.c); download waits.
 pf_status pf_buffer_write(pf_buffer *buffer, size_t offset_bytes, const void *data, size_t bytes);
 pf_status pf_buffer_read(const pf_buffer *buffer, size_t offset_bytes, void *data, size_t bytes);
 // Sets bytes offset .. offset+bytes-1 to zero (multiples of 4). Enqueued.
@@ -114,8 +115,9 @@ typedef struct pf_work {
 // Errors: PF_ERROR_DEVICE naming kernel, sizes and device.
 pf_status pf_launch(pf_kernel *kernel, pf_work work, const pf_arg *args, int n_args);
 
-// Launches so far, and buffers created so far: tests hold counts to these.
+// Launches so far, buffers created so far, and how often the host has waited: tests hold counts to these.
 uint64_t pf_device_launches(const pf_device *device);
 uint64_t pf_device_allocations(const pf_device *device);
+uint64_t pf_device_waits(const pf_device *device);
 
 #endif

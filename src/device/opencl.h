@@ -9,6 +9,7 @@
 
 typedef struct pf_program pf_program;
 typedef struct pf_profile pf_profile;
+typedef struct pf_staging pf_staging;
 
 struct pf_buffer {
     pf_device *device;
@@ -37,8 +38,10 @@ struct pf_device {
     size_t largest_arguments_bytes;
     pf_program *programs;   // compiled so far, a list
     pf_profile *profile;    // NULL: not asked for
+    pf_staging *staging;    // what is on its way to the device
+    pf_kernel *zero;
     char *cache_directory;  // NULL: none
-    uint64_t bytes, peak_bytes, launches, allocations;
+    uint64_t bytes, peak_bytes, launches, allocations, waits;
     uint64_t cache_hits;    // programs that came from the cache
     bool wait_each;         // PERFORMER_SYNC=1: wait after each launch so an error names its kernel
 };
@@ -52,6 +55,15 @@ const char *pf_opencl_error(cl_int code);
 
 // Sets the message "call: code on device" and returns PF_ERROR_DEVICE.
 pf_status pf_fail_opencl(const pf_device *device, const char *call, cl_int code);
+
+// ---- staging.c ----
+
+pf_status pf_staging_create(pf_staging **out);
+void pf_staging_free(pf_staging *staging); // NULL is fine; the queue must be empty
+
+// Enqueues the upload of a copy of `data`: returns at once, but waits for earlier uploads when there is no room.
+// Very large ones are waited for. `event` may be NULL.
+cl_int pf_staging_write(pf_buffer *buffer, size_t offset_bytes, const void *data, size_t bytes, cl_event *event);
 
 // ---- the compiled-in kernel texts (made by cl/embed.py) ----
 

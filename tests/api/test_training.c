@@ -71,6 +71,26 @@ START_TEST(device_memory_is_the_plan)
 }
 END_TEST
 
+// The host waits for loss and norm of the gradient at the end of a step, and nowhere before, however many
+// micro-batches there are.
+START_TEST(a_step_waits_for_its_results_alone)
+{
+    static const char *const micro[] = {"train.micro_batch_tokens=1024", "train.micro_batch_tokens=64"};
+    const char *settings[] = {"num_hidden_layers=1",    "max_position_embeddings=64", "train.steps=9",
+                              "train.batch_tokens=512", "train.eval_interval=0",      micro[_i]};
+    const pf_training_options options = options_for(temporary("run"), settings, sizeof settings / sizeof *settings);
+    pf_training *training = NULL;
+    pf_training_report report;
+    must(pf_training_open(test_device(), &options, &training));
+    for (int i = 0; i < 3; i++) {
+        const uint64_t waits = pf_device_waits(test_device());
+        must(pf_training_step(training, &report));
+        ck_assert_uint_eq(pf_device_waits(test_device()), waits + 2);
+    }
+    pf_training_close(training);
+}
+END_TEST
+
 START_TEST(a_refused_run_leaves_nothing_behind)
 {
     const char *settings[] = {"train.steps=2"};
@@ -107,6 +127,7 @@ Suite *suite(void)
     TCase *all = tcase_create("all");
     tcase_add_checked_fixture(all, temporary_create, temporary_remove);
     tcase_add_loop_test(all, device_memory_is_the_plan, 0, sizeof shapes / sizeof *shapes);
+    tcase_add_loop_test(all, a_step_waits_for_its_results_alone, 0, 2);
     tcase_add_test(all, a_refused_run_leaves_nothing_behind);
     tcase_add_test(all, a_run_that_is_there_is_not_overwritten);
     tcase_set_timeout(all, 120);

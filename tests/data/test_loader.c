@@ -69,7 +69,10 @@ static void flatten(const pf_step *step, flat_step *flat)
             flat->length[flat->n_sequences++] = length;
             longest = length > longest ? length : longest;
         }
-        for (int32_t i = 0; i < batch->n_rows; i++) n_targets += batch->target[i] != PF_NO_TARGET;
+        for (int32_t i = 0; i < batch->n_rows; i++) {
+            n_targets += batch->target[i] != PF_NO_TARGET;
+            ck_assert_int_ne(batch->token[i], PF_TOKEN_PAD); // a row is a token: nothing is computed for padding
+        }
         ck_assert_int_eq(batch->longest, longest);
         ck_assert_int_eq(batch->n_targets, n_targets);
         memcpy(flat->token + flat->n_rows, batch->token, (size_t)batch->n_rows * sizeof(int32_t));

@@ -174,6 +174,51 @@ START_TEST(a_launch_that_cannot_be_names_its_kernel)
 }
 END_TEST
 
+// What is uploaded may be changed at once, however much is on its way and whatever still reads the buffer.
+START_TEST(uploads_do_not_wait_and_arrive_in_order)
+{
+    enum { COUNT = 300000, TIMES = 10 }; // 12 MB: more than what can be on its way at once
+    static int32_t x[COUNT], got[COUNT];
+    pf_buffer *from = NULL, *to[TIMES];
+    must(pf_buffer_create(test_device(), sizeof x, "from", &from));
+    for (int i = 0; i < TIMES; i++) must(pf_buffer_create(test_device(), sizeof x, "to", &to[i]));
+    const uint64_t waits = pf_device_waits(test_device());
+    for (int i = 0; i < TIMES; i++) {
+        for (int n = 0; n < COUNT; n++) x[n] = n ^ i;
+        must(pf_buffer_write(from, 0, x, sizeof x));
+        must(pf_buffer_copy(to[i], 0, from, 0, sizeof x));
+        if (i == 2) ck_assert_uint_eq(pf_device_waits(test_device()), waits);
+    }
+    ck_assert_uint_le(pf_device_waits(test_device()), waits + TIMES / 3);
+    for (int i = 0; i < TIMES; i++) {
+        must(pf_buffer_read(to[i], 0, got, sizeof got));
+        for (int n = 0; n < COUNT; n++) ck_assert_int_eq(got[n], n ^ i);
+        pf_buffer_free(to[i]);
+    }
+    pf_buffer_free(from);
+}
+END_TEST
+
+// Sizes below and above those that the driver is asked to fill; what lies around stays.
+START_TEST(zeros_fill_what_was_asked_for)
+{
+    enum { COUNT = 100003 };
+    static const int ranges[][2] = {{0, 1}, {5, 100}, {0, COUNT}, {3, 16384}, {7, 70001}, {1, 32768 + 5}, {COUNT - 20001, 20001}};
+    static int32_t x[COUNT], got[COUNT];
+    pf_buffer *buffer = NULL;
+    must(pf_buffer_create(test_device(), sizeof x, "x", &buffer));
+    for (int n = 0; n < COUNT; n++) x[n] = n + 1;
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        const int first = ranges[i][0], end = first + ranges[i][1];
+        must(pf_buffer_write(buffer, 0, x, sizeof x));
+        must(pf_buffer_zero(buffer, 4 * (size_t)first, 4 * (size_t)(end - first)));
+        must(pf_buffer_read(buffer, 0, got, sizeof got));
+        for (int n = 0; n < COUNT; n++) ck_assert_int_eq(got[n], n >= first && n < end ? 0 : n + 1);
+    }
+    pf_buffer_free(buffer);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *s = suite_create("device");
@@ -187,6 +232,8 @@ Suite *suite(void)
     tcase_add_test(all, rows_are_copied_and_nothing_between_them);
     tcase_add_test(all, host_memory_that_ends_while_opening_leaks_nothing);
     tcase_add_test(all, a_launch_that_cannot_be_names_its_kernel);
+    tcase_add_test(all, uploads_do_not_wait_and_arrive_in_order);
+    tcase_add_test(all, zeros_fill_what_was_asked_for);
     tcase_set_timeout(all, 120);
     suite_add_tcase(s, all);
     return s;
