@@ -47,6 +47,10 @@ typedef struct pf_attention_arrays {
 PF_API pf_status pf_attention_run(pf_device *device, const pf_attention_options *options,
                                   const pf_attention_arrays *arrays);
 
+// Orthogonal random features as pf_attention_files draws them: W [M,E] into `out`, from the seed alone,
+// Gaussian norms. Errors: PF_ERROR_USAGE for sizes out of range.
+PF_API pf_status pf_attention_projection(int32_t n_features, int32_t head_size, uint64_t seed, float *out);
+
 // The same from .npy files of [B,H,L,E] or [L,E], float32 or float64.
 typedef struct pf_attention_files {
     const char *query, *key, *value;

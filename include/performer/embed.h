@@ -1,5 +1,5 @@
-// Embeddings of sequences, written to a file. What is finished lies in FILE.partial until all is done, so
-// that a run that was killed at any moment can go on and ends with the same bytes.
+// Embeddings of sequences, lent in memory or written to a file. There, what is finished lies in FILE.partial
+// until all is done, so that a run that was killed at any moment can go on and ends with the same bytes.
 #ifndef PERFORMER_EMBED_H
 #define PERFORMER_EMBED_H
 
@@ -27,7 +27,7 @@ typedef enum pf_pooling {
 typedef struct pf_embed_options {
     pf_stream_options stream;
     pf_pooling pool;
-    const char *output;
+    const char *output;                // NULL: pf_embed_results lends them
     bool resume;                       // go on from FILE.partial, if it is there
     const volatile sig_atomic_t *stop; // becomes non-zero when the run should save and end; NULL: never
 } pf_embed_options;
@@ -44,6 +44,10 @@ PF_API pf_status pf_embed_open(pf_model *model, const pf_embed_options *options,
 // One batch. PF_END: all is done and the output stands at its path. PF_INTERRUPTED: `stop`; all that is
 // finished is kept. Errors: PF_ERROR_INPUT, PF_ERROR_DEVICE, PF_ERROR_FAILED.
 PF_API pf_status pf_embed_step(pf_embed *embed, pf_progress *progress);
+
+// The sequences that the last step completed, in the order of the input, lent until the next one. Without an
+// output. Values are [layers,D] and n_rows 1, or [layers,n_rows,D] without pooling.
+PF_API size_t pf_embed_results(const pf_embed *embed, const pf_sequence_result **results);
 
 // i-th warning so far, complete at PF_END; NULL behind the last.
 PF_API const char *pf_embed_warning(const pf_embed *embed, size_t i);

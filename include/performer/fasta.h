@@ -1,4 +1,4 @@
-// Proteins, one at a time, from FASTA text: plain, gzip or standard input.
+// Proteins, one at a time, from FASTA text: plain, gzip, standard input or text in memory.
 //
 // What is accepted, repaired with a count, or refused is listed in tests/golden/fasta/README.md.
 // Memory is that of the longest record, and some 40 bytes per record for counting repeated ids.
@@ -54,6 +54,10 @@ typedef struct pf_fasta pf_fasta;
 // Opens `path`, "-" for standard input. `options` may be NULL. Gzip is known by its first bytes.
 // Errors: PF_ERROR_INPUT with the path: not there, a directory, another format (named).
 PF_API pf_status pf_fasta_open(const char *path, const pf_fasta_options *options, pf_fasta **out);
+
+// The same from text in memory, which is copied; messages call it "text".
+PF_API pf_status pf_fasta_open_text(const char *text, size_t bytes, const pf_fasta_options *options,
+                                    pf_fasta **out);
 
 // The next record with residues; PF_END after the last. Errors: PF_ERROR_INPUT with path, line and
 // reason, also for an input without any sequence. After an error only pf_fasta_close is of use.

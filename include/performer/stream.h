@@ -2,6 +2,7 @@
 #ifndef PERFORMER_STREAM_H
 #define PERFORMER_STREAM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum pf_long_sequences {
@@ -10,10 +11,12 @@ typedef enum pf_long_sequences {
     PF_LONG_ERROR,  // an error
 } pf_long_sequences;
 
-// Zero-initialise it, then name the files.
+// Zero-initialise it, then name the files or give the text.
 typedef struct pf_stream_options {
     const char *const *files; // FASTA, gzip too; "-": standard input
     int n_files;
+    const char *text; // FASTA in memory, read after the files; copied. NULL: none
+    size_t text_bytes;
     int64_t shard,
         n_shards; // only records shard, shard + n_shards, … counted from 1 over all files; 0, 0: all
     pf_long_sequences long_sequences;

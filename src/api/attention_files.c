@@ -119,24 +119,35 @@ static pf_status check_finite(const pf_attention *a, int tensor, const char *pat
     return PF_OK;
 }
 
-static pf_status draw_projection(pf_attention *a, const pf_attention_files *files)
+pf_status pf_attention_projection(int32_t n_features, int32_t head_size, uint64_t seed, float *out)
 {
     const pf_projection_request request = {
-        .num_features = files->num_features,
-        .head_size = a->arrays.head_size,
+        .num_features = n_features,
+        .head_size = head_size,
         .kind = PF_PROJECTION_ORTHOGONAL,
         .row_norm = PF_ROW_NORM_CHI,
-        .seed = files->seed,
+        .seed = seed,
     };
+    PF_CHECK(n_features >= 1 && n_features <= PF_MAX_FEATURES, PF_ERROR_USAGE,
+             "%d features, expected 1 to %d", n_features, PF_MAX_FEATURES);
+    PF_CHECK(head_size >= 1 && head_size <= PF_MAX_HEAD_SIZE, PF_ERROR_USAGE,
+             "heads of %d numbers, expected 1 to %d", head_size, PF_MAX_HEAD_SIZE);
+    void *scratch = NULL;
+    PF_TRY(pf_alloc(&scratch, pf_projection_scratch(head_size), sizeof(double), "projection"));
+    pf_projection_draw(out, &request, scratch);
+    pf_free(scratch);
+    return PF_OK;
+}
+
+static pf_status draw_projection(pf_attention *a, const pf_attention_files *files)
+{
+    void *drawn = NULL;
     PF_CHECK(files->num_features >= 1 && files->num_features <= PF_MAX_FEATURES, PF_ERROR_USAGE,
              "%d features, expected 1 to %d", files->num_features, PF_MAX_FEATURES);
-    void *scratch = NULL, *drawn = NULL;
     const size_t count = (size_t)files->num_features * (size_t)a->arrays.head_size;
     PF_TRY(pf_alloc(&drawn, count, sizeof(float), "projection"));
     a->drawn = drawn;
-    PF_TRY(pf_alloc(&scratch, pf_projection_scratch(request.head_size), sizeof(double), "projection"));
-    pf_projection_draw(a->drawn, &request, scratch);
-    pf_free(scratch);
+    PF_TRY(pf_attention_projection(files->num_features, a->arrays.head_size, files->seed, a->drawn));
     a->arrays.projection = a->drawn;
     a->arrays.n_features = files->num_features;
     return PF_OK;

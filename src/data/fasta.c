@@ -87,35 +87,59 @@ static pf_status warn_at_end(pf_fasta *fasta)
     return fasta->sampled < NUCLEOTIDE_SAMPLE ? warn_if_nucleotides(fasta) : PF_OK;
 }
 
-static pf_status start(pf_fasta *fasta, const char *path, const pf_fasta_options *options)
+// Where the bytes come from: a path, or text in memory.
+typedef struct source {
+    const char *path, *text;
+    size_t bytes;
+} source;
+
+static pf_status open_input(pf_fasta *fasta, source from)
+{
+    const bool is_stdin = from.path && strcmp(from.path, "-") == 0;
+    PF_TRY(pf_text_add_path(&fasta->path, !from.path ? "text" : is_stdin ? "standard input" : from.path));
+    if (!from.path) return pf_fasta_input_open_text(from.text, from.bytes, &fasta->input);
+    PASS_ON(fasta, pf_fasta_input_open(from.path, &fasta->input));
+    return PF_OK;
+}
+
+static pf_status start(pf_fasta *fasta, source from, const pf_fasta_options *options)
 {
     enum { MOST_RESIDUES = 2147483647 };
-    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-    PF_TRY(pf_text_add_path(&fasta->path, name));
     PF_TRY(pf_text_add(&fasta->longest_id, "%s", ""));
     fasta->parser.keep_masks = options && options->keep_masks;
     fasta->parser.most_residues =
         options && options->most_residues ? options->most_residues : (uint64_t)MOST_RESIDUES;
     fasta->statistics.longest_id = fasta->longest_id.data;
-    PASS_ON(fasta, pf_fasta_input_open(path, &fasta->input));
+    PF_TRY(open_input(fasta, from));
     fasta->parser.input = fasta->input;
     bool had_mark;
     PASS_ON(fasta, pf_fasta_parse_start(&fasta->parser, &had_mark));
     return had_mark ? warn(fasta, "skipped a UTF-8 byte order mark (BOM)") : PF_OK;
 }
 
-pf_status pf_fasta_open(const char *path, const pf_fasta_options *options, pf_fasta **out)
+static pf_status open_source(source from, const pf_fasta_options *options, pf_fasta **out)
 {
-    PF_CHECK(path && out, PF_ERROR_USAGE, "pf_fasta_open: path and out are needed");
     void *memory = NULL;
     PF_TRY(pf_alloc(&memory, 1, sizeof(pf_fasta), "FASTA reader"));
     pf_fasta *fasta = memory;
-    const pf_status status = start(fasta, path, options);
+    const pf_status status = start(fasta, from, options);
     if (status == PF_OK)
         *out = fasta;
     else
         pf_fasta_close(fasta);
     return status;
+}
+
+pf_status pf_fasta_open(const char *path, const pf_fasta_options *options, pf_fasta **out)
+{
+    PF_CHECK(path && out, PF_ERROR_USAGE, "pf_fasta_open: path and out are needed");
+    return open_source((source){.path = path}, options, out);
+}
+
+pf_status pf_fasta_open_text(const char *text, size_t bytes, const pf_fasta_options *options, pf_fasta **out)
+{
+    PF_CHECK(text && out, PF_ERROR_USAGE, "pf_fasta_open_text: text and out are needed");
+    return open_source((source){.text = text, .bytes = bytes}, options, out);
 }
 
 void pf_fasta_close(pf_fasta *fasta)

@@ -196,6 +196,23 @@ pf_status pf_fasta_input_open(const char *path, pf_fasta_input **out)
     return status;
 }
 
+pf_status pf_fasta_input_open_text(const char *text, size_t bytes, pf_fasta_input **out)
+{
+    void *memory = NULL;
+    PF_TRY(pf_alloc(&memory, 1, sizeof(pf_fasta_input), "FASTA reader"));
+    pf_fasta_input *input = memory;
+    const pf_status status = pf_alloc((void **)&input->plain.data, bytes + 1, 1, "FASTA text");
+    if (status != PF_OK) {
+        pf_fasta_input_close(input);
+        return status;
+    }
+    if (bytes) memcpy(input->plain.data, text, bytes);
+    input->plain.capacity = input->plain.end = bytes;
+    input->at_end = input->raw_ended = true;
+    *out = input;
+    return PF_OK;
+}
+
 void pf_fasta_input_close(pf_fasta_input *input)
 {
     if (!input) return;

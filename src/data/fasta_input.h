@@ -1,4 +1,4 @@
-// The bytes of a sequence file: plain, gzip (all members) or standard input, behind one window.
+// The bytes of a sequence file: plain, gzip (all members), standard input or memory, behind one window.
 #ifndef PF_DATA_FASTA_INPUT_H
 #define PF_DATA_FASTA_INPUT_H
 
@@ -14,6 +14,8 @@ typedef struct pf_fasta_input pf_fasta_input;
 
 // Errors (here and below): PF_ERROR_INPUT without the path, which the caller puts in front.
 pf_status pf_fasta_input_open(const char *path, pf_fasta_input **out);
+// Plain text in memory, which is copied.
+pf_status pf_fasta_input_open_text(const char *text, size_t bytes, pf_fasta_input **out);
 void pf_fasta_input_close(pf_fasta_input *input);
 
 // Lends all bytes at hand, at least `wanted` of them unless the input ends before; *count 0 is the

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "infer/embed_output.h"
+#include "infer/lent.h"
 #include "infer/model_digest.h"
 #include "infer/pieces.h"
 
@@ -21,7 +22,8 @@ struct pf_embed {
     char *path, *work_path;
     pf_embed_shape shape;
     pf_pieces *pieces;
-    pf_journal *journal;
+    pf_journal *journal; // NULL: results are lent
+    pf_lent lent;
     bool is_done;
     float *rows; // [layers][N,D] of a batch
     size_t rows_capacity;
@@ -110,12 +112,14 @@ static pf_status open_all(pf_embed *e)
         .task = PF_PIECES_PLAIN,
     };
     PF_CHECK(e->shape.n_layers > 0, PF_ERROR_USAGE, "embeddings need a model opened with layers");
-    PF_TRY(pf_embed_check_output(o->output, e->shape.pooled));
-    PF_TRY(pf_copy_text(&e->path, o->output));
-    PF_TRY(work_path(o->output, &e->work_path));
+    if (o->output) PF_TRY(pf_embed_check_output(o->output, e->shape.pooled));
     PF_TRY(pf_alloc(&memory, cells(e), sizeof(double), "sums"));
     e->sums = memory;
     PF_TRY(pf_pieces_open(e->model, &pieces, &e->pieces));
+    PF_CHECK(o->output || !o->resume, PF_ERROR_USAGE, "embeddings without an output cannot be resumed");
+    if (!o->output) return PF_OK;
+    PF_TRY(pf_copy_text(&e->path, o->output));
+    PF_TRY(work_path(o->output, &e->work_path));
     PF_TRY(make_key(e, &key));
     PF_TRY(pf_journal_open(e->work_path, key, o->resume, &e->journal));
     return o->resume ? pass_over_finished(e) : PF_OK;
@@ -144,6 +148,7 @@ void pf_embed_close(pf_embed *e)
     if (!e) return;
     pf_pieces_close(e->pieces);
     pf_journal_close(e->journal);
+    pf_lent_free(&e->lent);
     pf_free(e->path);
     pf_free(e->work_path);
     pf_free(e->rows);
@@ -218,6 +223,10 @@ static pf_status take_piece(pf_embed *e, const pf_piece *piece, size_t n_rows)
     if (!piece->is_last) return PF_OK;
     PF_TRY(make_result(e, &count));
     e->progress.sequences++;
+    if (!e->journal) {
+        PF_TRY(pf_lent_add(&e->lent, e->result, count));
+        return pf_lent_finish(&e->lent, record, e->shape.pooled ? 1 : e->n_residues);
+    }
     return pf_journal_append(e->journal, &(pf_journal_entry){
                                              .name = record->name,
                                              .name_length = record->name_length,
@@ -227,8 +236,18 @@ static pf_status take_piece(pf_embed *e, const pf_piece *piece, size_t n_rows)
                                          });
 }
 
+static pf_status stopped(pf_embed *e)
+{
+    if (!e->journal) return pf_fail(PF_INTERRUPTED, "stopped");
+    PF_TRY(pf_journal_sync(e->journal));
+    return pf_fail(PF_INTERRUPTED, "stopped; %llu sequences are kept in %s, go on with --resume",
+                   (unsigned long long)e->progress.sequences, e->work_path);
+}
+
 static pf_status finish(pf_embed *e)
 {
+    e->is_done = !e->journal;
+    if (e->is_done) return PF_END;
     PF_TRY(pf_journal_sync(e->journal));
     PF_TRY(pf_embed_write_output(e->path, &e->shape, e->journal));
     PF_TRY(pf_journal_remove(e->journal));
@@ -240,11 +259,8 @@ pf_status pf_embed_step(pf_embed *e, pf_progress *progress)
 {
     pf_piece_batch b;
     if (e->is_done) return PF_END;
-    if (e->options.stop && *e->options.stop) {
-        PF_TRY(pf_journal_sync(e->journal));
-        return pf_fail(PF_INTERRUPTED, "stopped; %llu sequences are kept in %s, go on with --resume",
-                       (unsigned long long)e->progress.sequences, e->work_path);
-    }
+    if (e->options.stop && *e->options.stop) return stopped(e);
+    pf_lent_begin_step(&e->lent);
     const pf_status status = pf_pieces_next(e->pieces, &b);
     if (status == PF_END) return finish(e);
     PF_TRY(status);
@@ -255,8 +271,15 @@ pf_status pf_embed_step(pf_embed *e, pf_progress *progress)
     for (int l = 0; l < e->shape.n_layers; l++)
         PF_TRY(pf_model_read_layer(e->model, l, e->rows + (size_t)l * n_rows * D));
     for (int32_t i = 0; i < b.n_pieces; i++) PF_TRY(take_piece(e, &b.piece[i], n_rows));
+    pf_lent_end_step(&e->lent);
     *progress = e->progress;
     return PF_OK;
+}
+
+size_t pf_embed_results(const pf_embed *e, const pf_sequence_result **results)
+{
+    *results = e->lent.result;
+    return e->lent.n_results;
 }
 
 const char *pf_embed_warning(const pf_embed *e, size_t i)

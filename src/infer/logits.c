@@ -2,6 +2,7 @@
 #include "performer/logits.h"
 
 #include "base/memory.h"
+#include "infer/lent.h"
 #include "infer/pieces.h"
 #include "infer/tensor_file.h"
 
@@ -9,7 +10,8 @@ struct pf_logits {
     pf_model *model;
     pf_pieces *pieces;
     pf_tensor_file file;
-    bool is_done;
+    pf_lent lent;
+    bool to_file, is_done;
     float *batch; // [rows of the batch, A]
     size_t batch_capacity;
     pf_progress progress;
@@ -22,6 +24,8 @@ static pf_status open_all(pf_logits *l, const pf_logits_options *options)
         .task = PF_PIECES_PLAIN,
     };
     PF_TRY(pf_pieces_open(l->model, &pieces, &l->pieces));
+    l->to_file = options->output != NULL;
+    if (!l->to_file) return PF_OK;
     return pf_tensor_file_open(options->output, &l->file);
 }
 
@@ -45,6 +49,7 @@ void pf_logits_close(pf_logits *l)
     if (!l) return;
     pf_pieces_close(l->pieces);
     pf_tensor_file_discard(&l->file);
+    pf_lent_free(&l->lent);
     pf_free(l->batch);
     pf_free(l);
 }
@@ -54,8 +59,15 @@ static pf_status take_piece(pf_logits *l, const pf_piece *piece)
 {
     const size_t A = (size_t)pf_model_config(l->model)->vocab_size;
     const uint64_t shape[] = {piece->record->n_tokens, A};
-    if (piece->first == 0) PF_TRY(pf_tensor_file_begin(&l->file, piece->record->name, 2, shape));
-    PF_TRY(pf_tensor_file_write(&l->file, l->batch + (size_t)piece->row * A, (size_t)piece->count * A));
+    const float *rows = l->batch + (size_t)piece->row * A;
+    const size_t count = (size_t)piece->count * A;
+    if (l->to_file) {
+        if (piece->first == 0) PF_TRY(pf_tensor_file_begin(&l->file, piece->record->name, 2, shape));
+        PF_TRY(pf_tensor_file_write(&l->file, rows, count));
+    } else {
+        PF_TRY(pf_lent_add(&l->lent, rows, count));
+        if (piece->is_last) PF_TRY(pf_lent_finish(&l->lent, piece->record, piece->record->n_tokens));
+    }
     l->progress.tokens += (uint64_t)piece->count;
     l->progress.sequences += piece->is_last;
     return PF_OK;
@@ -65,9 +77,10 @@ pf_status pf_logits_step(pf_logits *l, pf_progress *progress)
 {
     pf_piece_batch b;
     if (l->is_done) return PF_END;
+    pf_lent_begin_step(&l->lent);
     const pf_status status = pf_pieces_next(l->pieces, &b);
     if (status == PF_END) {
-        PF_TRY(pf_tensor_file_commit(&l->file));
+        if (l->to_file) PF_TRY(pf_tensor_file_commit(&l->file));
         l->is_done = true;
     }
     PF_TRY(status);
@@ -76,8 +89,15 @@ pf_status pf_logits_step(pf_logits *l, pf_progress *progress)
     PF_TRY(pf_model_forward(l->model, b.batch, &b.pass));
     PF_TRY(pf_model_read_logits(l->model, l->batch));
     for (int32_t i = 0; i < b.n_pieces; i++) PF_TRY(take_piece(l, &b.piece[i]));
+    pf_lent_end_step(&l->lent);
     *progress = l->progress;
     return PF_OK;
+}
+
+size_t pf_logits_results(const pf_logits *l, const pf_sequence_result **results)
+{
+    *results = l->lent.result;
+    return l->lent.n_results;
 }
 
 const char *pf_logits_warning(const pf_logits *l, size_t i)

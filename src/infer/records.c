@@ -13,8 +13,10 @@ struct pf_records {
     pf_records_options options;
     char **paths;
     int next_path;
-    pf_fasta *fasta; // of the file that is being read, or NULL
-    uint64_t number; // of the record read last, from 1 over all files
+    char *text;        // behind the files, or NULL
+    bool text_is_read; // or is being read
+    pf_fasta *fasta;   // of the file that is being read, or NULL
+    uint64_t number;   // of the record read last, from 1 over all files
     pf_names names;
     pf_text name;
     uint8_t *residue;
@@ -40,6 +42,12 @@ static pf_status open_file(const pf_records *r, const char *path, pf_fasta **out
     return pf_fasta_open(path, &options, out);
 }
 
+static pf_status open_text(const pf_records *r, pf_fasta **out)
+{
+    const pf_fasta_options options = {.keep_masks = r->options.keep_masks};
+    return pf_fasta_open_text(r->text, r->options.stream.text_bytes, &options, out);
+}
+
 // A file that is not there should be known before hours of work on those in front of it.
 static pf_status check_files(const pf_records *r, const pf_stream_options *stream)
 {
@@ -60,6 +68,10 @@ static pf_status copy_options(pf_records *r, const pf_records_options *options)
     PF_TRY(pf_alloc(&memory, (size_t)stream->n_files, sizeof(char *), "file names"));
     r->paths = memory;
     for (int i = 0; i < stream->n_files; i++) PF_TRY(pf_copy_text(&r->paths[i], stream->files[i]));
+    if (stream->text) {
+        PF_TRY(pf_alloc(&memory, stream->text_bytes + 1, 1, "FASTA text"));
+        r->text = memcpy(memory, stream->text, stream->text_bytes);
+    }
     return check_files(r, stream);
 }
 
@@ -67,7 +79,7 @@ pf_status pf_records_open(const pf_records_options *options, pf_records **out)
 {
     const pf_stream_options *stream = &options->stream;
     const bool all = stream->shard == 0 && stream->n_shards == 0;
-    PF_CHECK(stream->n_files > 0, PF_ERROR_USAGE, "no FASTA file given");
+    PF_CHECK(stream->n_files > 0 || stream->text, PF_ERROR_USAGE, "no FASTA file given");
     PF_CHECK(all || (stream->shard >= 1 && stream->shard <= stream->n_shards), PF_ERROR_USAGE,
              "shard %lld of %lld: shards are counted from 1", (long long)stream->shard,
              (long long)stream->n_shards);
@@ -88,6 +100,7 @@ void pf_records_close(pf_records *r)
     pf_fasta_close(r->fasta);
     for (int i = 0; r->paths && i < r->options.stream.n_files; i++) pf_free(r->paths[i]);
     pf_free(r->paths);
+    pf_free(r->text);
     for (size_t i = 0; i < r->n_warnings; i++) pf_text_free(&r->warnings[i]);
     pf_free(r->warnings);
     pf_names_free(&r->names);
@@ -124,14 +137,26 @@ static pf_status finish(pf_records *r)
     return PF_END;
 }
 
+// Files in their order, then the text; none behind the last.
+static pf_status open_next(pf_records *r)
+{
+    if (r->next_path < r->options.stream.n_files) {
+        PF_TRY(open_file(r, r->paths[r->next_path], &r->fasta));
+        r->next_path++;
+    } else if (r->text && !r->text_is_read) {
+        PF_TRY(open_text(r, &r->fasta));
+        r->text_is_read = true;
+    }
+    return PF_OK;
+}
+
 // The next record of whatever file it is in.
 static pf_status read_next(pf_records *r, pf_fasta_record *record)
 {
     for (;;) {
         if (!r->fasta) {
-            if (r->next_path == r->options.stream.n_files) return finish(r);
-            PF_TRY(open_file(r, r->paths[r->next_path], &r->fasta));
-            r->next_path++;
+            PF_TRY(open_next(r));
+            if (!r->fasta) return finish(r);
         }
         const pf_status status = pf_fasta_next(r->fasta, record);
         if (status == PF_OK) r->number++;
@@ -179,7 +204,7 @@ static pf_status check_length(pf_records *r, const pf_fasta_record *record, uint
         r->options.stream.long_sequences == PF_LONG_CROP, PF_ERROR_INPUT,
         "%s: line %llu, record \"%s\": %zu residues and two ends, the model takes %llu tokens; --long crop "
         "takes the first, --long window all of them",
-        r->paths[r->next_path - 1], (unsigned long long)record->line,
+        r->text_is_read ? "text" : r->paths[r->next_path - 1], (unsigned long long)record->line,
         pf_quote(quoted, record->id, record->id_length), record->length, (unsigned long long)longest);
     *n_tokens = longest;
     r->n_cropped++;

@@ -75,6 +75,30 @@ START_TEST(a_record_knows_its_place)
 }
 END_TEST
 
+START_TEST(text_in_memory_is_read_as_a_file_is)
+{
+    char text[] = ">a first\nmkta\nYI*\n>b\nM";
+    pf_fasta *fasta = NULL;
+    pf_fasta_record record;
+    ck_assert_int_eq(pf_fasta_open_text(text, sizeof text - 1, NULL, &fasta), PF_OK);
+    memset(text, '!', sizeof text); // it was copied
+    ck_assert_int_eq(pf_fasta_next(fasta, &record), PF_OK);
+    ck_assert_str_eq(record.sequence, "MKTAYI");
+    ck_assert_str_eq(record.description, "first");
+    ck_assert_int_eq(pf_fasta_next(fasta, &record), PF_OK);
+    ck_assert_str_eq(record.sequence, "M");
+    ck_assert_int_eq(pf_fasta_next(fasta, &record), PF_END);
+    pf_fasta_close(fasta);
+    ck_assert_int_eq(pf_fasta_open_text(">a\nM1\n", 6, NULL, &fasta), PF_OK);
+    ck_assert_int_eq(pf_fasta_next(fasta, &record), PF_ERROR_INPUT);
+    ck_assert_msg(strstr(pf_error_message(), "text: line 2"), "%s", pf_error_message());
+    pf_fasta_close(fasta);
+    ck_assert_int_eq(pf_fasta_open_text("", 0, NULL, &fasta), PF_OK);
+    ck_assert_int_eq(pf_fasta_next(fasta, &record), PF_ERROR_INPUT);
+    pf_fasta_close(fasta);
+}
+END_TEST
+
 START_TEST(stops_are_held_back_over_line_ends)
 {
     pf_fasta *fasta = open_text(">a\nMK*\n*\nTA*\n \n*", NULL);
@@ -260,6 +284,7 @@ Suite *suite(void)
     tcase_add_test(tests, other_formats_are_named);
     tcase_add_test(tests, nucleotides_are_told);
     tcase_add_test(tests, lone_returns_and_feeds_do_not_mix);
+    tcase_add_test(tests, text_in_memory_is_read_as_a_file_is);
     tcase_add_test(tests, nul_bytes_are_refused_wherever_they_are);
     tcase_add_test(tests, a_message_shows_no_control_characters);
     tcase_add_test(tests, every_lack_of_memory_is_an_error_and_leaks_nothing);

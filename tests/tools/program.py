@@ -2,6 +2,7 @@
 
 usage: test_X.py PERFORMER [PART-OF-A-NAME]
 """
+import importlib
 import os
 import shutil
 import subprocess
@@ -64,6 +65,13 @@ class ProgramTest(unittest.TestCase):
         if not found:
             self.skipTest(f"no {program} (on Debian: apt-get install {package})")
         return found
+
+    def needs_module(self, name, package):
+        """The Python module, or a skip that says how to get it."""
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            self.skipTest(f"no Python module {name} (on Debian: apt-get install {package})")
 
 
 class DeviceTest(ProgramTest):
