@@ -74,6 +74,17 @@ static void print_bytes(const char *what, uint64_t bytes)
     fprintf(stderr, "  %-12s %10.1f MB\n", what, (double)bytes / 1e6);
 }
 
+static void print_kept(const pf_memory_plan *plan)
+{
+    fprintf(stderr, "    of these %.1f MB are kept for the backward pass", (double)plan->kept_bytes / 1e6);
+    if (plan->segment > 0)
+        fprintf(stderr, ", %d layer%s at once", (int)plan->segment, plan->segment > 1 ? "s" : "");
+    if (plan->kept_bytes < plan->kept_plain_bytes)
+        fprintf(stderr, " (%.1f MB without train.recompute and compute.storage)",
+                (double)plan->kept_plain_bytes / 1e6);
+    fputc('\n', stderr);
+}
+
 static void print_plan(const pf_memory_plan *plan)
 {
     fprintf(stderr, "memory on the device, %lld parameters:\n", (long long)plan->parameters);
@@ -81,6 +92,7 @@ static void print_plan(const pf_memory_plan *plan)
     print_bytes("gradients", plan->gradient_bytes);
     print_bytes("optimiser", plan->optimizer_bytes);
     print_bytes("activations", plan->activation_bytes);
+    print_kept(plan);
     print_bytes("scratch", plan->scratch_bytes);
     print_bytes("total", plan->total_bytes);
 }
@@ -181,7 +193,8 @@ static pf_status train(const train_options *o, pf_device *device, const volatile
     if (status != PF_OK) return status;
     print_start(o, device, training);
     status = run_steps(o, training);
-    if (!o->common.quiet && !o->common.verbose) pf_tool_print_memory(device); // verbose: when the device is closed
+    if (!o->common.quiet && !o->common.verbose)
+        pf_tool_print_memory(device); // verbose: when the device is closed
     pf_training_close(training);
     return status;
 }

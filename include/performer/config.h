@@ -101,6 +101,7 @@ typedef enum pf_schedule {
 
 typedef enum pf_matmul_choice { PF_MATMUL_AUTO, PF_MATMUL_CLBLAST, PF_MATMUL_TILE } pf_matmul_choice;
 typedef enum pf_storage { PF_STORAGE_FP32, PF_STORAGE_BF16, PF_STORAGE_FP16 } pf_storage;
+enum { PF_RECOMPUTE_OFF = 0, PF_RECOMPUTE_ON = -1 }; // ON: as many layers as take least memory
 
 struct pf_attention_config {
     int32_t n_types;              // 0: type[0] holds for all layers; else one entry per layer
@@ -131,20 +132,21 @@ struct pf_train_config {
     pf_packing packing;
     bool shuffle;
     int64_t seed, shuffle_seed;
-    double learning_rate;
+    double learning_rate, weight_decay;
     int64_t warmup_steps;
     pf_schedule schedule;
-    double weight_decay;
     double clip_norm;             // 0: none
     struct pf_masking_config masking;
     int64_t eval_interval, checkpoint_interval; // 0: at the end only
     int64_t keep_checkpoints;
     double time_limit;            // seconds of this process, 0: none
+    int32_t recompute;            // segments of so many layers keep their input only, and the backward pass
+                                  // computes them again, to the same bits; or PF_RECOMPUTE_OFF, PF_RECOMPUTE_ON
 };
 
 struct pf_compute_config {
     pf_matmul_choice matmul;
-    pf_storage storage;
+    pf_storage storage; // of activations between the passes; forward and loss are fp32's, gradients see rounded ones
 };
 
 struct pf_config {
@@ -160,10 +162,8 @@ struct pf_config {
     int32_t max_position_embeddings; // Lmax
     pf_position position_embedding_type;
     pf_activation hidden_act;
-    double layer_norm_eps;
-    bool attention_bias;
-    bool tie_word_embeddings;
-    double hidden_dropout;
+    bool attention_bias, tie_word_embeddings;
+    double layer_norm_eps, hidden_dropout;
     pf_norm_placement norm_placement; // this and what follows: pieces of other families, off by default
     bool embedding_norm;              // a norm of the embedding sum
     bool token_dropout;               // ESM's scale of the token embeddings

@@ -42,6 +42,10 @@ typedef struct pf_training_options {
 typedef struct pf_memory_plan {
     uint64_t weights_bytes, gradient_bytes, optimizer_bytes, activation_bytes, scratch_bytes, total_bytes;
     int64_t parameters; // trained numbers
+    // Of the activations those that wait for the backward pass, and what these would be without
+    // train.recompute and compute.storage.
+    uint64_t kept_bytes, kept_plain_bytes;
+    int32_t segment; // layers that are computed again together; 0: none are
 } pf_memory_plan;
 
 typedef struct pf_training_report {

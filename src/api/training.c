@@ -89,6 +89,28 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t shortest(const pf_corpus *corpus)
+{
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < corpus->n_sequences; i++) least = smaller(least, pf_corpus_length(corpus, i));
+    return least;
+}
+
+// Of a batch. Attention has states for each, which cost more than their few tokens where there are very many.
+static int32_t most_sequences(const pf_training *t, uint64_t rows)
+{
+    const bool windows = t->config.train.packing == PF_PACKING_CONCAT;
+    uint64_t least = windows ? (uint64_t)t->config.train.max_length
+                             : smaller((uint64_t)t->config.train.max_length, shortest(t->train));
+    if (t->valid) least = smaller(least, shortest(t->valid));
+    return (int32_t)smaller((uint64_t)pf_most_sequences((int32_t)rows), larger(1, rows / least));
+}
+
 pf_model_limits pf_training_limits(const pf_training *t)
 {
     // Training sees windows of max_length tokens, evaluation whole sequences up to what the model takes.
@@ -98,11 +120,11 @@ pf_model_limits pf_training_limits(const pf_training *t)
                           : smaller((uint64_t)t->config.train.max_length, t->train->longest + 2);
     if (t->valid && smaller(most, t->valid->longest + 2) > length)
         length = smaller(most, t->valid->longest + 2);
-    const uint64_t micro = (uint64_t)t->config.train.micro_batch_tokens,
-                   rows = micro > length ? micro : length;
+    const uint64_t step = (uint64_t)t->config.train.batch_tokens;
+    const uint64_t rows = larger(smaller((uint64_t)t->config.train.micro_batch_tokens, step), length);
     return (pf_model_limits){
         .max_rows = (int32_t)rows,
-        .max_sequences = pf_most_sequences((int32_t)rows),
+        .max_sequences = most_sequences(t, rows),
         .max_length = (int32_t)length,
         .training = true,
     };
@@ -164,6 +186,9 @@ static void fill_plan(pf_training *t)
         .scratch_bytes = p->scratch + p->matmul + p->reductions,
         .total_bytes = pf_plan_total_bytes(p, false),
         .parameters = (int64_t)t->host->parameters->n_trained,
+        .kept_bytes = pf_plan_kept_bytes(p),
+        .kept_plain_bytes = pf_plan_plain_kept_bytes(p),
+        .segment = p->segment < p->n_layers ? p->segment : 0,
     };
 }
 
@@ -247,7 +272,8 @@ static pf_status create(pf_device *device, const pf_training_options *options, b
     t->stop = options->stop;
     t->lock = -1;
     t->rehearsal = options->rehearsal;
-    pf_status status = writes && pf_is_directory(options->run) ? pf_lock_directory(options->run, &t->lock) : PF_OK;
+    pf_status status =
+        writes && pf_is_directory(options->run) ? pf_lock_directory(options->run, &t->lock) : PF_OK;
     if (status == PF_OK) status = prepare(t, options);
     if (status == PF_OK)
         *out = t;

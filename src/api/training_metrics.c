@@ -69,6 +69,7 @@ pf_status pf_training_log_step(pf_training *t, const pf_training_report *r)
 
 pf_status pf_training_log_evaluation(pf_training *t, const pf_training_report *r)
 {
+    if (t->rehearsal) return PF_OK;
     // The perplexity of a loss above 709 is beyond all numbers, and JSON has no word for that.
     char perplexity[32] = "null";
     if (isfinite(r->valid_perplexity)) snprintf(perplexity, sizeof perplexity, "%.17g", r->valid_perplexity);

@@ -16,6 +16,7 @@ static void set_default(const pf_key *key, struct pf_config *config)
     void *at = pf_key_at(key, config);
     switch (key->type) {
     case PF_KEY_SIZE:
+    case PF_KEY_WORD_OR_SIZE:
     case PF_KEY_CHOICE: {
         const int32_t value = (int32_t)key->fallback;
         memcpy(at, &value, sizeof value);

@@ -92,8 +92,17 @@ static pf_status store_integer(const pf_key *key, const json_t *value, void *at)
     if (!json_is_integer(value) || !is_allowed(key, (double)json_integer_value(value))) return refuse(key, value);
     const int64_t number = json_integer_value(value);
     const int32_t size = (int32_t)number;
-    if (key->type == PF_KEY_SIZE) memcpy(at, &size, sizeof size);
-    else memcpy(at, &number, sizeof number);
+    if (key->type == PF_KEY_COUNT) memcpy(at, &number, sizeof number);
+    else memcpy(at, &size, sizeof size);
+    return PF_OK;
+}
+
+static pf_status store_word_or_size(const pf_key *key, const json_t *value, void *at)
+{
+    if (!json_is_string(value)) return store_integer(key, value, at);
+    const int32_t choice = find_choice(key, value), stored = -choice;
+    if (choice < 0) return refuse(key, value);
+    memcpy(at, &stored, sizeof stored);
     return PF_OK;
 }
 
@@ -128,6 +137,8 @@ static pf_status store(const pf_key *key, const json_t *value, struct pf_config 
         return store_tokens(key, value, config);
     case PF_KEY_NUMBERS:
         return store_numbers(key, value, config);
+    case PF_KEY_WORD_OR_SIZE:
+        return store_word_or_size(key, value, at);
     }
     return PF_OK;
 }
@@ -228,7 +239,7 @@ static json_t *text_value(const pf_key *key, const char *text)
 {
     int64_t integer;
     double number;
-    const bool is_integer = key->type == PF_KEY_SIZE || key->type == PF_KEY_COUNT;
+    const bool is_integer = key->type == PF_KEY_SIZE || key->type == PF_KEY_COUNT || key->type == PF_KEY_WORD_OR_SIZE;
     if (is_integer && pf_parse_integer(text, INT64_MIN, INT64_MAX, &integer) == PF_OK) return json_integer(integer);
     if (key->type == PF_KEY_NUMBER && pf_parse_number(text, -HUGE_VAL, HUGE_VAL, &number) == PF_OK)
         return json_real(number);

@@ -23,6 +23,7 @@ static const char *const crops[] = {"random", "first", NULL};
 static const char *const packings[] = {"pad", "concat", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", "rsqrt", NULL};
 static const char *const matmuls[] = {"auto", "clblast", "tile", NULL};
+static const char *const segments[] = {"off", "on", NULL};
 static const char *const storages[] = {"fp32", "bf16", "fp16", NULL};
 
 _Static_assert(sizeof(pf_favor_kernel) == sizeof(int32_t), "choices are stored as int32_t");
@@ -129,9 +130,12 @@ const pf_key pf_config_keys[] = {
          .help = "newest checkpoints that stay"),
     NUMBER("train.time_limit", train.time_limit, 0, 1e9, 0, .may_change = true,
          .help = "seconds until the run is saved and ends, 0: none"),
+    {.name = "train.recompute", .type = PF_KEY_WORD_OR_SIZE, .offset = AT(train.recompute), .low = 1, .high = PF_MAX_LAYERS,
+     .choices = segments, .may_change = true,
+     .help = "less memory for a slower step, same results: layers that are computed again together in the backward pass"},
 
     CHOICE("compute.matmul", compute.matmul, matmuls, "provider of matrix products"),
-    CHOICE("compute.storage", compute.storage, storages, "numbers in which weights are kept on the device for use"),
+    CHOICE("compute.storage", compute.storage, storages, "numbers in which training keeps activations for the backward pass"),
 };
 // clang-format on
 
@@ -228,6 +232,12 @@ void pf_key_allowed(const pf_key *key, char *out, size_t room)
     case PF_KEY_FLAG:
         snprintf(out, room, "true or false");
         break;
+    case PF_KEY_WORD_OR_SIZE: {
+        char words[64];
+        join_choices(key->choices, words, sizeof words);
+        snprintf(out, room, "%s or a whole number from %.0f to %.0f", words, key->low, key->high);
+        break;
+    }
     case PF_KEY_CONSTANT:
     case PF_KEY_CHOICE:
     case PF_KEY_TYPES:

@@ -14,6 +14,7 @@ typedef enum pf_key_type {
     PF_KEY_TYPES,    // attention.type: one choice or a list, one per layer
     PF_KEY_TOKENS,   // tokens: a list of texts
     PF_KEY_NUMBERS,  // rotary_frequencies: a list of numbers
+    PF_KEY_WORD_OR_SIZE, // int32_t: a size, or a choice, stored as 0, -1, ...
 } pf_key_type;
 
 typedef struct pf_key {

@@ -68,6 +68,9 @@ static pf_status add_value(pf_text *text, const pf_key *key, const struct pf_con
         return add_tokens(text, config);
     case PF_KEY_NUMBERS:
         return add_numbers(text, config);
+    case PF_KEY_WORD_OR_SIZE:
+        memcpy(&size, at, sizeof size);
+        return size > 0 ? pf_text_add(text, "%" PRId32, size) : pf_text_add(text, "\"%s\"", key->choices[-size]);
     }
     return PF_OK;
 }
@@ -116,6 +119,7 @@ static bool is_equal(const pf_key *key, const struct pf_config *a, const struct 
     switch (key->type) {
     case PF_KEY_SIZE:
     case PF_KEY_CHOICE:
+    case PF_KEY_WORD_OR_SIZE:
         return memcmp(left, right, sizeof(int32_t)) == 0;
     case PF_KEY_COUNT:
     case PF_KEY_NUMBER:

@@ -10,6 +10,7 @@
 // Kept for the backward pass: x, x_middle, LN's statistics, qkv, o, u = Wup LN(x_middle) + b. LN(x) and
 // act(u) are made again: that costs a pass over memory each and saves 2D + F numbers a row and layer. The
 // backward pass is the forward pass read upward; d_stream is the gradient of the residual stream.
+// The forward pass has two parts: what the backward pass needs, and the way on to the next layer.
 #include "model/parts.h"
 
 pf_layer_kept *pf_kept(pf_model *m, int layer)
@@ -121,13 +122,19 @@ static pf_status attention_forward(pf_model *m, int layer)
                       pf_dropout_of(m, layer, PF_SITE_ATTENTION, &storage)); // stream [N,D]
 }
 
-static pf_status feed_forward(pf_model *m, int layer)
+static pf_status feed_forward_up(pf_model *m, int layer)
+{
+    const pf_layer_weights *w = &m->weights.layers[layer];
+    const pf_layer_kept *kept = pf_kept(m, layer);
+    PF_TRY(norm_forward(m, &w->feed_forward_norm, kept->x_middle, kept->stat_middle));           // h [N,D]
+    return pf_linear_forward(m->matmul, &w->up, kept->hidden, m->normed, NULL, m->input.n_rows); // u [N,F]
+}
+
+static pf_status feed_forward_down(pf_model *m, int layer)
 {
     const pf_layer_weights *w = &m->weights.layers[layer];
     const pf_layer_kept *kept = pf_kept(m, layer);
     pf_dropout hidden, branch;
-    PF_TRY(norm_forward(m, &w->feed_forward_norm, kept->x_middle, kept->stat_middle));            // h [N,D]
-    PF_TRY(pf_linear_forward(m->matmul, &w->up, kept->hidden, m->normed, NULL, m->input.n_rows)); // u [N,F]
     PF_TRY(pf_activate_run(m->activation, &(pf_activate_forward){
                                               .g = m->activated,
                                               .u = kept->hidden,
@@ -141,8 +148,15 @@ static pf_status feed_forward(pf_model *m, int layer)
 
 pf_status pf_layer_forward(pf_model *m, int layer)
 {
+    PF_TRY(pf_layer_forward_kept(m, layer));
+    PF_TRY(pf_kept_pack(m, layer));
+    return feed_forward_down(m, layer);
+}
+
+pf_status pf_layer_forward_kept(pf_model *m, int layer)
+{
     PF_TRY(attention_forward(m, layer));
-    return feed_forward(m, layer);
+    return feed_forward_up(m, layer);
 }
 
 // The gradient of a branch: d_stream itself, or what dropout let through of it, in m->d_branch.
@@ -196,7 +210,7 @@ static pf_status attention_backward(pf_model *m, int layer)
     // The gradient of o goes into `normed`: d_branch may be what is read here, and h is made again below
     // anyway.
     PF_TRY(pf_linear_backward_input(m->matmul, &w->output, m->normed, d_branch, NULL, rows)); // do [N,D]
-    PF_TRY(pf_attention_backward(m, layer));                                            // dq dk dv [N,3D]
+    PF_TRY(pf_attention_backward(m, layer)); // dq dk dv [N,3D]
     PF_TRY(rotate(m, m->d_qkv, true));
     PF_TRY(norm_forward(m, &w->attention_norm, kept->x, kept->stat)); // h again
     PF_TRY(pf_linear_backward_weights(m->matmul, m->column_sum, &w->qkv, m->d_qkv, m->normed, rows));
@@ -206,6 +220,7 @@ static pf_status attention_backward(pf_model *m, int layer)
 
 pf_status pf_layer_backward(pf_model *m, int layer)
 {
+    PF_TRY(pf_kept_unpack(m, layer));
     PF_TRY(feed_forward_backward(m, layer));
     return attention_backward(m, layer);
 }

@@ -16,6 +16,7 @@
 #include "ops/residual.h"
 #include "ops/rotary.h"
 #include "ops/softmax_attention.h"
+#include "ops/storage.h"
 
 // A layer norm's weight and bias [D] and their gradients.
 typedef struct pf_norm_weights {
@@ -47,8 +48,13 @@ pf_status pf_weights_create(pf_device *device, const struct pf_config *config, c
                             const pf_plan *plan, pf_weights *out);
 void pf_weights_free(pf_weights *weights);
 
-// What the forward pass of a layer leaves for the backward pass. Without training all layers share
-// one of these, but for `state` with carry.
+// The same in 16 bits, where the rule in plan.h has it.
+typedef struct pf_layer_packed {
+    pf_buffer *x, *x_middle, *qkv, *attended, *hidden;
+} pf_layer_packed;
+
+// What the forward pass of a layer leaves for the backward pass. Which layers share what says the rule in
+// plan.h; without training all share all, but for `state` with carry.
 typedef struct pf_layer_kept {
     pf_buffer *x, *x_middle;            // the stream before attention and before the feed-forward [N,D]
     pf_buffer *stat, *stat_middle;      // [N,2]
@@ -56,6 +62,7 @@ typedef struct pf_layer_kept {
     pf_buffer *normalizer, *log_sum;    // FAVOR's R; exact attention's log of its denominator
     pf_buffer *state;                   // FAVOR's sums
     pf_buffer *cache;                   // with carry: keys and values of exact heads, see carry.c
+    pf_layer_packed packed;
 } pf_layer_kept;
 
 // What a head with a transform leaves for the backward pass, [N,D] each: u = W x + b, act(u), LN(act(u)), and
@@ -96,16 +103,20 @@ struct pf_model {
     pf_weights weights;
     pf_input input;
     pf_layer_kept *kept; // [layers]; see pf_layer_kept
-    pf_buffer *x_last;   // the stream after the last layer [N,D]
     pf_buffer *stat_last;
     pf_buffer *embedded, *stat_embedded; // with embedding_norm in front of pre-norm layers: the embedding sum
     pf_head_kept head;
     pf_buffer *normed, *activated, *logits, *row_losses, *scratch;
-    pf_buffer *d_stream, *d_branch, *d_qkv, *d_hidden, *delta;
-    pf_buffer **captured; // [limits.n_captured]
+    pf_buffer *d_stream, *d_branch, *delta;
+    // Three in one, as no two are needed at once: the gradients of q, k, v [N,3D] and of the hidden units
+    // [N,F], and the stream after the last layer [N,D], which the backward pass reads before it makes the
+    // first of these.
+    pf_buffer *d_qkv, *d_hidden, *x_last;
+    pf_buffer **captured;                       // [limits.n_captured]
     pf_buffer *probe_values, *probe_projection; // limits.probe: [N,D], [M,E]
     // operations
     pf_matmul *matmul;
+    pf_storage_op *storage; // NULL: all is fp32
     pf_column_sum *column_sum;
     pf_embedding *embedding;
     pf_layer_norm *layer_norm;
@@ -155,6 +166,8 @@ pf_status pf_carry_keys(pf_model *model, int layer, pf_rows *k, pf_rows *v);
 
 pf_status pf_layer_forward(pf_model *model, int layer);
 pf_status pf_layer_backward(pf_model *model, int layer);
+// Its first part: what the backward pass needs. The second leads on to the next layer.
+pf_status pf_layer_forward_kept(pf_model *model, int layer);
 pf_layer_kept *pf_kept(pf_model *model, int layer);
 pf_buffer *pf_stream_after(pf_model *model, int layer);
 
@@ -178,6 +191,16 @@ typedef struct pf_norm_gradient {
     const pf_buffer *dy, *x, *stat, *add;
 } pf_norm_gradient;
 pf_status pf_norm_backward(pf_model *model, const pf_norm_weights *weights, const pf_norm_gradient *call);
+
+// ---- kept.c: what lies between the forward and the backward pass ----
+
+pf_status pf_kept_create(pf_model *model);
+void pf_kept_free(pf_model *model);
+// Puts away what the layer left, before the stream goes on, and brings it back; does nothing in fp32.
+pf_status pf_kept_pack(pf_model *model, int layer);
+pf_status pf_kept_unpack(pf_model *model, int layer);
+// Runs the segment that ends with layer `last` forward again.
+pf_status pf_kept_compute_again(pf_model *model, int last);
 
 // ---- probe.c ----
 

@@ -10,63 +10,11 @@ static pf_status buffer(pf_model *m, size_t bytes, const char *name, pf_buffer *
     return bytes ? pf_buffer_create(m->device, bytes, name, out) : PF_OK;
 }
 
-static pf_status create_kept_layer(pf_model *m, pf_layer_kept *k)
-{
-    const pf_plan *p = &m->plan;
-    PF_TRY(buffer(m, p->stream, "residual stream", &k->x));
-    PF_TRY(buffer(m, p->stream, "residual stream", &k->x_middle));
-    PF_TRY(buffer(m, p->stat, "norm statistics", &k->stat));
-    PF_TRY(buffer(m, p->stat, "norm statistics", &k->stat_middle));
-    PF_TRY(buffer(m, p->qkv, "queries, keys, values", &k->qkv));
-    PF_TRY(buffer(m, p->attended, "attention output", &k->attended));
-    PF_TRY(buffer(m, p->hidden, "hidden units", &k->hidden));
-    PF_TRY(buffer(m, p->normalizer, "attention normalizer", &k->normalizer));
-    return buffer(m, p->log_sum, "attention normalizer", &k->log_sum);
-}
-
-static bool keeps_apart(const pf_model *m, int layer)
-{
-    return layer < m->plan.n_kept;
-}
-
-static bool has_own_state(const pf_model *m, int layer)
-{
-    return keeps_apart(m, layer) || m->limits.carry;
-}
-
-static pf_status create_state(pf_model *m, int layer, pf_layer_kept *k)
-{
-    const bool is_exact = pf_config_layer_type(&m->config, layer) == PF_ATTENTION_SOFTMAX;
-    k->state = k->cache = NULL;
-    if (!m->limits.carry || !is_exact) PF_TRY(buffer(m, m->plan.state, "attention state", &k->state));
-    return buffer(m, is_exact ? m->plan.cache : m->plan.window, "carried keys and values", &k->cache);
-}
-
-// Without training every layer sees the buffers of the first one; with carry each has its own state.
-static pf_status create_kept(pf_model *m)
-{
-    const int n_layers = m->config.num_hidden_layers;
-    void *memory = NULL;
-    PF_TRY(pf_alloc(&memory, (size_t)n_layers, sizeof(pf_layer_kept), "layers"));
-    m->kept = memory;
-    for (int l = 0; l < n_layers; l++) {
-        pf_layer_kept *k = &m->kept[l];
-        if (keeps_apart(m, l))
-            PF_TRY(create_kept_layer(m, k));
-        else
-            *k = m->kept[0];
-        if (!has_own_state(m, l)) continue;
-        PF_TRY(create_state(m, l, k));
-    }
-    return PF_OK;
-}
-
 static pf_status create_buffers(pf_model *m)
 {
     const pf_plan *p = &m->plan;
-    PF_TRY(create_kept(m));
+    PF_TRY(pf_kept_create(m));
     PF_TRY(pf_probe_create(m));
-    PF_TRY(buffer(m, m->limits.training ? p->stream : 0, "residual stream", &m->x_last));
     PF_TRY(buffer(m, p->stat, "norm statistics", &m->stat_last));
     PF_TRY(buffer(m, p->normed, "normalised stream", &m->normed));
     PF_TRY(buffer(m, p->activated, "activations", &m->activated));
@@ -75,8 +23,8 @@ static pf_status create_buffers(pf_model *m)
     PF_TRY(buffer(m, p->scratch, "attention scratch", &m->scratch));
     PF_TRY(buffer(m, p->d_stream, "gradient of the stream", &m->d_stream));
     PF_TRY(buffer(m, p->d_branch, "gradient of a branch", &m->d_branch));
-    PF_TRY(buffer(m, p->d_qkv, "gradient of q, k, v", &m->d_qkv));
-    PF_TRY(buffer(m, p->d_hidden, "gradient of hidden units", &m->d_hidden));
+    PF_TRY(buffer(m, p->d_wide, "gradient of q, k, v or hidden units", &m->d_qkv));
+    m->d_hidden = m->x_last = m->d_qkv;
     PF_TRY(buffer(m, m->limits.training ? p->log_sum : 0, "attention scratch", &m->delta));
     PF_TRY(buffer(m, p->embedded, "embedding sum", &m->embedded));
     PF_TRY(buffer(m, p->embedded ? p->stat : 0, "norm statistics", &m->stat_embedded));
@@ -146,28 +94,12 @@ pf_status pf_model_create(pf_device *device, const struct pf_config *config, con
     return PF_OK;
 }
 
-static void free_kept(pf_model *m)
-{
-    for (int l = 0; m->kept && l < m->config.num_hidden_layers; l++) {
-        pf_layer_kept *k = &m->kept[l];
-        if (has_own_state(m, l)) {
-            pf_buffer_free(k->state);
-            pf_buffer_free(k->cache);
-        }
-        pf_buffer *all[] = {k->x,        k->x_middle, k->stat,       k->stat_middle, k->qkv,
-                            k->attended, k->hidden,   k->normalizer, k->log_sum};
-        for (size_t i = 0; keeps_apart(m, l) && i < sizeof all / sizeof *all; i++) pf_buffer_free(all[i]);
-    }
-    pf_free(m->kept);
-}
-
 static void free_buffers(pf_model *m)
 {
-    free_kept(m);
+    pf_kept_free(m);
     pf_probe_free(m);
-    pf_buffer *all[] = {m->x_last,     m->stat_last, m->normed,   m->activated,    m->logits,
-                        m->row_losses, m->scratch,   m->d_stream, m->d_branch,     m->d_qkv,
-                        m->d_hidden,   m->delta,     m->embedded, m->stat_embedded};
+    pf_buffer *all[] = {m->stat_last, m->normed,   m->activated, m->logits, m->row_losses, m->embedded,
+                        m->scratch,   m->d_stream, m->d_branch,  m->d_qkv,  m->delta,      m->stat_embedded};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) pf_buffer_free(all[i]);
     for (int i = 0; m->captured && i < m->limits.n_captured; i++) pf_buffer_free(m->captured[i]);
     pf_free(m->captured);
@@ -325,8 +257,11 @@ pf_status pf_model_loss(pf_model *m, float scale)
 
 pf_status pf_model_backward(pf_model *m)
 {
+    const int last = m->config.num_hidden_layers - 1;
     PF_TRY(pf_head_backward(m));
-    for (int layer = m->config.num_hidden_layers - 1; layer >= 0; layer--)
+    for (int layer = last; layer >= 0; layer--) {
+        if (layer < last && pf_plan_ends_segment(&m->plan, layer)) PF_TRY(pf_kept_compute_again(m, layer));
         PF_TRY(pf_context(pf_layer_backward(m, layer), "layer %d, backward", layer));
+    }
     return embed_backward(m);
 }

@@ -91,6 +91,72 @@ static size_t projection_numbers(const struct pf_config *c)
     return (size_t)c->attention.num_features * (size_t)pf_config_head_size(c);
 }
 
+bool pf_plan_begins_segment(const pf_plan *p, int layer)
+{
+    return layer % p->segment == 0;
+}
+
+bool pf_plan_ends_segment(const pf_plan *p, int layer)
+{
+    return layer % p->segment == p->segment - 1 || layer == p->n_layers - 1;
+}
+
+bool pf_plan_packs(const pf_plan *p, int layer)
+{
+    return p->packed && !pf_plan_ends_segment(p, layer);
+}
+
+bool pf_plan_packs_x(const pf_plan *p, int layer)
+{
+    // The last segment is not computed again: where it is one layer, that needs no x.
+    return pf_plan_packs(p, layer) ||
+           (p->packed && pf_plan_begins_segment(p, layer) && layer < p->n_layers - 1);
+}
+
+pf_layer_buffers pf_plan_layer(const pf_plan *p, int layer)
+{
+    const bool in_first = layer < p->segment, begins = p->training && pf_plan_begins_segment(p, layer);
+    return (pf_layer_buffers){
+        .work = p->packed ? layer == 0 : in_first,
+        .x = p->packed ? layer == 0 : in_first || begins,
+        .small = in_first,
+        .packed = in_first && pf_plan_packs(p, layer),
+        .packed_x = (in_first || begins) && pf_plan_packs_x(p, layer),
+    };
+}
+
+static uint64_t layer_bytes(const pf_plan *p, int layer, uint64_t state)
+{
+    const pf_layer_buffers own = pf_plan_layer(p, layer);
+    const uint64_t work = p->stream + p->qkv + p->attended + p->hidden;
+    const uint64_t small = 2 * p->stat + p->normalizer + p->log_sum + state;
+    return own.work * work + own.x * p->stream + own.small * small + own.packed * work / 2 +
+           own.packed_x * p->stream / 2;
+}
+
+static uint64_t kept_bytes(const pf_plan *p, uint64_t state)
+{
+    uint64_t sum = 0;
+    for (int layer = 0; layer < p->n_layers; layer++) sum += layer_bytes(p, layer, state);
+    return sum;
+}
+
+static int32_t choose_segment(const pf_plan *plan, int32_t recompute)
+{
+    pf_plan tried = *plan;
+    int32_t best = plan->n_layers;
+    uint64_t least = UINT64_MAX;
+    if (recompute == PF_RECOMPUTE_OFF || recompute >= plan->n_layers) return plan->n_layers;
+    if (recompute > 0) return recompute;
+    for (tried.segment = 1; tried.segment <= plan->n_layers; tried.segment++) {
+        const uint64_t bytes = kept_bytes(&tried, plan->state);
+        if (bytes > least) continue;
+        least = bytes;
+        best = tried.segment;
+    }
+    return best;
+}
+
 pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
 {
     const struct pf_config *c = request->config;
@@ -116,7 +182,8 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
         .captured = (size_t)limits->n_captured * rows * D * number,
         .reductions = plan_reductions(c, request->device, limits->training),
         .n_layers = c->num_hidden_layers,
-        .n_kept = limits->training ? c->num_hidden_layers : 1,
+        .training = limits->training,
+        .packed = limits->training && c->compute.storage != PF_STORAGE_FP32,
     };
     for (int layer = 0; layer < plan.n_layers; layer++)
         plan.n_exact += pf_config_layer_type(c, layer) == PF_ATTENTION_SOFTMAX;
@@ -133,9 +200,9 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
         plan.gradients = plan.parameters;
         plan.moments = 2 * plan.parameters;
         plan.d_stream = plan.d_branch = plan.stream;
-        plan.d_qkv = plan.qkv;
-        plan.d_hidden = plan.hidden;
+        plan.d_wide = largest(plan.qkv, plan.hidden);
     }
+    plan.segment = limits->training ? choose_segment(&plan, c->train.recompute) : 1;
     PF_TRY(plan_matmul(c, limits, request->matmul, &plan));
     *out = plan;
     return PF_OK;
@@ -143,7 +210,15 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
 
 uint64_t pf_plan_kept_bytes(const pf_plan *p)
 {
-    return 2 * (p->stream + p->stat) + p->qkv + p->attended + p->normalizer + p->log_sum + p->hidden;
+    return kept_bytes(p, p->state);
+}
+
+uint64_t pf_plan_plain_kept_bytes(const pf_plan *plan)
+{
+    pf_plan plain = *plan;
+    plain.packed = false;
+    plain.segment = plain.training ? plain.n_layers : 1;
+    return kept_bytes(&plain, plain.state);
 }
 
 uint64_t pf_plan_carry_bytes(const pf_plan *p)
@@ -153,10 +228,10 @@ uint64_t pf_plan_carry_bytes(const pf_plan *p)
 
 uint64_t pf_plan_activation_bytes(const pf_plan *p, bool carry)
 {
-    const uint64_t layers = (uint64_t)p->n_kept, states = carry ? pf_plan_carry_bytes(p) : layers * p->state;
-    return layers * pf_plan_kept_bytes(p) + states + p->stream + p->stat + p->normed + p->head + p->embedded +
-           (p->embedded ? p->stat : 0) + p->activated + p->logits + p->rows + p->captured + p->row_losses +
-           p->probe + p->tables + p->d_stream + p->d_branch + p->d_qkv + p->d_hidden + p->log_sum;
+    const uint64_t kept = carry ? kept_bytes(p, 0) + pf_plan_carry_bytes(p) : kept_bytes(p, p->state);
+    return kept + p->stat + p->normed + p->head + p->embedded + (p->embedded ? p->stat : 0) + p->activated +
+           p->logits + p->rows + p->captured + p->row_losses + p->probe + p->tables + p->d_stream +
+           p->d_branch + p->d_wide + (p->training ? p->log_sum : 0);
 }
 
 uint64_t pf_plan_total_bytes(const pf_plan *p, bool carry)

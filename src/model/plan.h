@@ -38,12 +38,12 @@ int32_t pf_carry_tokens(const pf_model_limits *limits);
 // Rows of a table of positions that a batch needs: positions of a batch are consecutive.
 int32_t pf_position_room(const pf_model_limits *limits);
 
-// Bytes of every buffer. Per-layer ones exist once for each layer when training, else once (with carry state
-// and window once for each layer with FAVOR, cache for each exact one).
+// Bytes of every buffer. Those of layers exist as often as the rule below says (with carry state and window
+// once for each layer with FAVOR, cache for each exact one).
 typedef struct pf_plan {
     size_t parameters, gradients, moments; // moments: both of AdamW's
     size_t projections;
-    // kept for backward, per layer
+    // of a layer
     size_t stream;     // x [N,D], twice a layer: before attention and before the feed-forward
     size_t stat;       // LN's mean and 1/deviation [N,2], twice a layer
     size_t qkv;        // [N,3D]
@@ -69,10 +69,38 @@ typedef struct pf_plan {
     size_t matmul;     // of matrix products
     size_t reductions; // parts of sums over rows
     // training only, once
-    size_t d_stream, d_branch, d_qkv, d_hidden;
-    int32_t n_layers, n_kept; // n_kept: layers whose activations are kept apart
-    int32_t n_exact;          // layers of exact attention
+    size_t d_stream, d_branch;
+    size_t d_wide; // gradient of q, k, v or of the hidden units
+    int32_t n_layers;
+    int32_t n_exact; // layers of exact attention
+    int32_t segment; // layers of a segment; without training 1
+    bool training, packed;
 } pf_plan;
+
+// What lies between the forward and the backward pass.
+//
+// Layers stand in segments of equal length (the last may be shorter). Without train.recompute there is one.
+// With it all segments use the same buffers in turn, the last one keeps them, and of the others there is only
+// the residual stream where they begin; the backward pass runs a segment forward again when it gets there. n
+// layers in segments of k take n/k streams and k times what a layer keeps, least where k is near sqrt(n / 8),
+// a layer keeping about eight streams: memory grows as sqrt(n). train.recompute=on takes the k with the least
+// bytes, of equal ones the largest, which computes least again.
+//
+// With compute.storage in 16 bits one set of fp32 buffers, here `work`, serves all layers in turn, and what a
+// layer leaves in it is packed, but for the last layer of a segment, whose backward pass comes next.
+typedef struct pf_layer_buffers {
+    bool work;     // x_middle, qkv, attended, hidden of its own
+    bool x;        // x of its own
+    bool small;    // statistics, normalizers and state of its own
+    bool packed;   // those of `work` and x packed
+    bool packed_x; // x packed
+} pf_layer_buffers;
+
+pf_layer_buffers pf_plan_layer(const pf_plan *plan, int layer); // what is created for it
+bool pf_plan_begins_segment(const pf_plan *plan, int layer);
+bool pf_plan_ends_segment(const pf_plan *plan, int layer);
+bool pf_plan_packs(const pf_plan *plan, int layer);   // all that the forward pass leaves
+bool pf_plan_packs_x(const pf_plan *plan, int layer); // at least x
 
 // `device` and `matmul` are asked how they cut sums, nothing else. Errors: PF_ERROR_USAGE from what matrix
 // products refuse.
@@ -86,8 +114,9 @@ typedef struct pf_plan_request {
 
 pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out);
 
-uint64_t pf_plan_kept_bytes(const pf_plan *plan);  // of one layer, without what is carried
-uint64_t pf_plan_carry_bytes(const pf_plan *plan); // with carry: of all layers and sequences
+uint64_t pf_plan_kept_bytes(const pf_plan *plan); // of all layers, between the forward and the backward pass
+uint64_t pf_plan_plain_kept_bytes(const pf_plan *plan); // the same without recomputing and in fp32
+uint64_t pf_plan_carry_bytes(const pf_plan *plan);      // with carry: of all layers and sequences
 uint64_t pf_plan_activation_bytes(const pf_plan *plan, bool carry);
 uint64_t pf_plan_total_bytes(const pf_plan *plan, bool carry);
 

@@ -13,7 +13,9 @@ int32_t pf_blocks_of(int32_t length, int32_t *block_rows)
 
 int32_t pf_blocks_at_most(int32_t max_sequences, int32_t max_rows)
 {
-    return max_rows / PF_BLOCK_ROWS + max_sequences;
+    const int64_t by_rows = (int64_t)max_rows / PF_BLOCK_ROWS + max_sequences;
+    const int64_t by_sequences = (int64_t)PF_MOST_BLOCKS_EACH * max_sequences;
+    return (int32_t)(by_rows < by_sequences ? by_rows : by_sequences);
 }
 
 pf_status pf_sequences_create(pf_device *device, int32_t max_sequences, int32_t max_rows, pf_sequences **out)

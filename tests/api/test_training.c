@@ -15,9 +15,10 @@ static const char *const fasta[] = {PF_TEST_SOURCE "/golden/training/train.fasta
 
 // A model small enough to take a step in no time, in the ways that attention differs.
 static const char *const shapes[][2] = {
-    {"attention.kernel=relu", "objective=mlm"},
-    {"attention.type=softmax", "objective=mlm"},
-    {"attention.type=softmax", "objective=clm"},
+    {"attention.kernel=relu", "objective=mlm"},    {"attention.type=softmax", "objective=mlm"},
+    {"attention.type=softmax", "objective=clm"},   {"train.recompute=on", "objective=mlm"},
+    {"train.recompute=2", "objective=clm"},        {"compute.storage=bf16", "objective=mlm"},
+    {"compute.storage=fp16", "train.recompute=2"},
 };
 
 static pf_training_options options_for(const char *run, const char *const *settings, int n_settings)
@@ -38,7 +39,7 @@ static pf_training_options options_for(const char *run, const char *const *setti
 START_TEST(device_memory_is_the_plan)
 {
     const char *settings[] = {"hidden_size=128",
-                              "num_hidden_layers=2",
+                              "num_hidden_layers=3",
                               "num_attention_heads=2",
                               "intermediate_size=256",
                               "max_position_embeddings=64",
@@ -91,6 +92,54 @@ START_TEST(a_step_waits_for_its_results_alone)
 }
 END_TEST
 
+// Validation loss after some steps, with one setting more.
+static double loss_after(int steps, const char *setting)
+{
+    char count[64];
+    snprintf(count, sizeof count, "train.steps=%d", steps);
+    const char *settings[] = {"hidden_size=64",
+                              "num_hidden_layers=3",
+                              "num_attention_heads=2",
+                              "intermediate_size=128",
+                              "max_position_embeddings=64",
+                              "train.batch_tokens=512",
+                              "attention.kernel=relu",
+                              "attention.num_features=32",
+                              "train.learning_rate=3e-3",
+                              "train.eval_interval=0",
+                              "train.checkpoint_interval=0",
+                              count,
+                              setting};
+    pf_training_options options = options_for(NULL, settings, sizeof settings / sizeof *settings);
+    options.rehearsal = true;
+    pf_training *training = NULL;
+    pf_training_report report;
+    double loss = NAN;
+    must(pf_training_open(test_device(), &options, &training));
+    while (pf_training_step(training, &report) == PF_OK)
+        if (report.evaluated) loss = report.valid_loss;
+    pf_training_close(training);
+    return loss;
+}
+
+START_TEST(activations_in_16_bits_train_as_well)
+{
+    enum { STEPS = 60 };
+    static const char *const packed[] = {"compute.storage=bf16", "compute.storage=fp16"};
+    const double loss = loss_after(STEPS, "compute.storage=fp32");
+    const double allowed = 0.005; // what is promised
+    for (int i = 0; i < 2; i++) {
+        const double other = loss_after(STEPS, packed[i]);
+        ck_assert_msg(fabs(other / loss - 1) <= allowed, "%s: loss %.4f, fp32's is %.4f", packed[i], other,
+                      loss);
+        ck_assert(other != loss); // it did something
+    }
+    ck_assert(loss_after(STEPS, "train.recompute=on") == loss);
+    // The twin: four steps fewer are seen.
+    ck_assert_double_gt(fabs(loss_after(STEPS - 4, "compute.storage=fp32") / loss - 1), allowed);
+}
+END_TEST
+
 START_TEST(a_refused_run_leaves_nothing_behind)
 {
     const char *settings[] = {"train.steps=2"};
@@ -128,6 +177,10 @@ Suite *suite(void)
     tcase_add_checked_fixture(all, temporary_create, temporary_remove);
     tcase_add_loop_test(all, device_memory_is_the_plan, 0, sizeof shapes / sizeof *shapes);
     tcase_add_loop_test(all, a_step_waits_for_its_results_alone, 0, 2);
+}
+END_TEST
+
+    tcase_add_test(all, activations_in_16_bits_train_as_well);
     tcase_add_test(all, a_refused_run_leaves_nothing_behind);
     tcase_add_test(all, a_run_that_is_there_is_not_overwritten);
     tcase_set_timeout(all, 120);

@@ -76,16 +76,14 @@ static const bad_text bad_texts[] = {
     {"{\"hidden_size\": {}}", "hidden_size: {}, expected a whole number from 1 to 65536"},
     {"{\"hidden_size\": 32.0}", "hidden_size: 32.0, expected a whole number"},
     {"{\"hidden_size\": \"32\"}", "hidden_size: \"32\", expected a whole number"},
-    {"{\"hidden_size\": 0}", "hidden_size: 0"},
-    {"{\"hidden_size\": -1}", "hidden_size: -1"},
+    {"{\"hidden_size\": 0}", "hidden_size: 0"}, {"{\"hidden_size\": -1}", "hidden_size: -1"},
     {"{\"hidden_size\": 65537}", "hidden_size: 65537"},
     {"{\"hidden_size\": 4294967328}", "hidden_size: 4294967328"},
     {"{\"hidden_size\": 9223372036854775808}", "too big"},
     {"{\"num_hidden_layers\": 1025}", "num_hidden_layers: 1025"},
     {"{\"num_attention_heads\": 0}", "num_attention_heads"},
     {"{\"max_position_embeddings\": 1048577}", "max_position_embeddings"},
-    {"{\"layer_norm_eps\": 1e400}", "line 1"},
-    {"{\"layer_norm_eps\": NaN}", "line 1"},
+    {"{\"layer_norm_eps\": 1e400}", "line 1"}, {"{\"layer_norm_eps\": NaN}", "line 1"},
     {"{\"layer_norm_eps\": -1e-9}", "layer_norm_eps"},
     {"{\"hidden_dropout\": 1}", "hidden_dropout: 1, expected a number from 0 and below 1"},
     {"{\"hidden_dropout\": true}", "hidden_dropout: true"},
@@ -217,8 +215,8 @@ static const bad_text bad_settings[] = {
     {"train.learning_rate=1,5", "train.learning_rate"},
     {"train.shuffle=1", "train.shuffle: \"1\", expected true or false"},
     {"train.stps=3", "train.stps is not known; the nearest known key is train.steps"},
-    {"train=3", "group"},
-    {"=3", "nearest"},
+    {"train=3", "group"}, {"=3", "nearest"},
+    {"train.recompute=0", "train.recompute: 0, expected one of off, on or a whole number from 1 to 1024"},
     {"attention.kernel=\xff", "attention.kernel"},
     {"attention.type=favor,", "attention.type"},
     {"format=performer-2", "format"},
@@ -251,6 +249,7 @@ static void randomise(struct pf_config *config, uint64_t draw)
         if (key->type == PF_KEY_NUMBER) *(double *)at = value;
         if (key->type == PF_KEY_FLAG) *(bool *)at = u < 0.5;
         if (key->type == PF_KEY_CHOICE) *(int32_t *)at = (int32_t)(u * count);
+        if (key->type == PF_KEY_WORD_OR_SIZE) *(int32_t *)at = u < 0.5 ? (int32_t)value : -(u < 0.75);
     }
     config->attention.n_types = draw % 2 ? config->num_hidden_layers % 9 : 0;
     for (int i = 0; i < config->attention.n_types; i++) config->attention.type[i] = (uint8_t)(draw >> i & 1);
@@ -290,6 +289,7 @@ START_TEST(differences_are_named)
     struct pf_config other = config;
     other.train.steps = 5;
     other.compute.storage = PF_STORAGE_BF16;
+    other.train.recompute = PF_RECOMPUTE_ON;
     ck_assert_ptr_null(pf_config_difference(&config, &other, PF_CONFIG_ALL_KEYS, true));
     ck_assert_str_eq(pf_config_difference(&config, &other, PF_CONFIG_ALL_KEYS, false), "train.steps");
     other.train.learning_rate = 1;

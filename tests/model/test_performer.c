@@ -1,19 +1,15 @@
 // The model as a whole: gradients of every tensor are those of the loss, a sequence gives the same bits alone
 // and in company, and a causal model never looks ahead, not by a bit.
-#include "model/performer.h"
-
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/random.h"
 #include "data/alphabet.h"
-#include "model/init.h"
+#include "model/subject.h"
 #include "support/device.h"
 #include "support/suite.h"
 
-enum { A = PF_VOCAB_SIZE, SEQUENCES = 3, ROWS = 60, SETTINGS = 8 };
+enum { A = PF_VOCAB_SIZE, ROWS = SUBJECT_ROWS, SEQUENCES = SUBJECT_SEQUENCES, SETTINGS = 8 };
 
 // Each has something that the others lack. No relu: differences across its kink are no gradient (golden
 // training has it).
@@ -37,82 +33,9 @@ static const char *const kinds[][SETTINGS] = {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-typedef struct subject {
-    pf_model *model;
-    const pf_parameters *params;
-    float *trained;
-} subject;
-
 static subject make_subject(int kind, bool training)
 {
-    static const char *const sizes[] = {
-        "hidden_size=24",       "num_hidden_layers=2",        "num_attention_heads=2",
-        "intermediate_size=40", "max_position_embeddings=40", "attention.num_features=20",
-        "hidden_dropout=0",     "compute.matmul=tile"};
-    const pf_model_limits limits = {
-        .max_rows = ROWS, .max_sequences = SEQUENCES, .max_length = 40, .training = training};
-    struct pf_config config;
-    subject s = {0};
-    pf_config_default(&config);
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) must(pf_config_set(&config, sizes[i]));
-    for (int i = 0; i < SETTINGS && kinds[kind][i]; i++) must(pf_config_set(&config, kinds[kind][i]));
-    must(pf_config_finish(&config, PF_CONFIG_USER));
-    must(pf_model_create(test_device(), &config, &limits, &s.model));
-    s.params = pf_model_params(s.model);
-    s.trained = calloc(s.params->trained_size, sizeof *s.trained);
-    float *projections = calloc(s.params->projections_size + 1, sizeof *projections);
-    must(pf_init_parameters(&config, s.params, 5, s.trained, projections));
-    // Biases begin at 0 and norms at 1, where some mistakes do not show.
-    for (int i = 0; i < s.params->n_tensors; i++) {
-        const pf_parameter *p = &s.params->tensor[i];
-        for (size_t n = 0; p->is_trained && p->rank == 1 && n < p->count; n++)
-            s.trained[p->offset + n] += (float)(0.1 * pf_random_normal(1, PF_RANDOM_TEST, p->offset, n));
-    }
-    must(pf_model_upload(s.model, s.trained, projections));
-    free(projections);
-    return s;
-}
-
-static void free_subject(subject *s)
-{
-    pf_model_free(s->model);
-    free(s->trained);
-}
-
-// Sequences of 17, 1 and 29 tokens, or only the one that is asked for; with masks for models that look at
-// them.
-typedef struct rows {
-    int32_t start[SEQUENCES + 1], token[ROWS], target[ROWS];
-    uint64_t number[SEQUENCES];
-    pf_batch batch;
-} rows;
-
-static void make_rows(rows *r, int only, bool has_masks)
-{
-    static const int lengths[SEQUENCES] = {17, 1, 29};
-    int32_t n = 0, b = 0;
-    memset(r, 0, sizeof *r);
-    for (int i = 0; i < SEQUENCES; i++) {
-        if (only >= 0 && i != only) continue;
-        r->number[b] = (uint64_t)i;
-        for (int t = 0; t < lengths[i]; t++, n++) {
-            const uint64_t stream = (uint64_t)i;
-            r->token[n] = (int32_t)pf_random_below(PF_RESIDUES, 3, PF_RANDOM_TEST, stream, (uint64_t)t);
-            if (has_masks && t % 7 == 4) r->token[n] = PF_TOKEN_MASK;
-            r->target[n] = t % 3
-                               ? (int32_t)pf_random_below(PF_RESIDUES, 4, PF_RANDOM_TEST, stream, (uint64_t)t)
-                               : PF_NO_TARGET;
-        }
-        r->start[++b] = n;
-    }
-    r->batch = (pf_batch){.n_sequences = b,
-                          .n_rows = n,
-                          .longest = 29,
-                          .start = r->start,
-                          .token = r->token,
-                          .target = r->target,
-                          .number = r->number};
-    for (int32_t i = 0; i < n; i++) r->batch.n_targets += r->target[i] != PF_NO_TARGET;
+    return subject_create(kinds[kind], SETTINGS, training);
 }
 
 static void logits_of(pf_model *model, const pf_batch *batch, float *out)
@@ -148,8 +71,8 @@ static double loss_beside(const subject *s, const pf_parameter *p, const float *
 START_TEST(the_gradient_of_every_tensor_is_that_of_the_loss)
 {
     subject s = make_subject(_i, true);
-    rows r;
-    make_rows(&r, -1, pf_model_config(s.model)->token_dropout);
+    subject_rows r;
+    subject_rows_fill(&r, -1, pf_model_config(s.model)->token_dropout);
     float *gradient = malloc(s.params->trained_size * sizeof *gradient);
     must(pf_model_clear_gradients(s.model));
     loss_of(s.model, &r.batch);
@@ -176,7 +99,7 @@ START_TEST(the_gradient_of_every_tensor_is_that_of_the_loss)
         ck_assert_double_gt(fabs((up - down) / (2 * h) - 1.05 * norm) / norm, allowed);
     }
     free(gradient);
-    free_subject(&s);
+    subject_free(&s);
 }
 END_TEST
 
@@ -184,16 +107,16 @@ START_TEST(a_sequence_gives_the_same_bits_alone_and_in_company)
 {
     static float together[ROWS * A], alone[ROWS * A];
     subject s = make_subject(_i, false);
-    rows all, one;
-    make_rows(&all, -1, pf_model_config(s.model)->token_dropout);
+    subject_rows all, one;
+    subject_rows_fill(&all, -1, pf_model_config(s.model)->token_dropout);
     logits_of(s.model, &all.batch, together);
     for (int b = 0; b < SEQUENCES; b++) {
-        make_rows(&one, b, pf_model_config(s.model)->token_dropout);
+        subject_rows_fill(&one, b, pf_model_config(s.model)->token_dropout);
         logits_of(s.model, &one.batch, alone);
         ck_assert_mem_eq(alone, together + (size_t)all.start[b] * A,
                          (size_t)one.batch.n_rows * A * sizeof *alone);
     }
-    free_subject(&s);
+    subject_free(&s);
 }
 END_TEST
 
@@ -202,15 +125,15 @@ START_TEST(only_a_causal_model_does_not_look_ahead)
     static float before[ROWS * A], after[ROWS * A];
     enum { CHANGED = 9 };
     subject s = make_subject(_i, false);
-    rows r;
-    make_rows(&r, 2, false);
+    subject_rows r;
+    subject_rows_fill(&r, 2, false);
     logits_of(s.model, &r.batch, before);
     for (int t = CHANGED; t < 29; t++) r.token[t] = (r.token[t] + 7) % PF_RESIDUES;
     logits_of(s.model, &r.batch, after);
     const bool is_same = memcmp(before, after, CHANGED * A * sizeof *before) == 0;
     ck_assert_int_eq(is_same, pf_model_config(s.model)->objective == PF_OBJECTIVE_CLM);
     ck_assert_int_ne(memcmp(before + CHANGED * A, after + CHANGED * A, A * sizeof *before), 0);
-    free_subject(&s);
+    subject_free(&s);
 }
 END_TEST
 
