@@ -177,9 +177,6 @@ Suite *suite(void)
     tcase_add_checked_fixture(all, temporary_create, temporary_remove);
     tcase_add_loop_test(all, device_memory_is_the_plan, 0, sizeof shapes / sizeof *shapes);
     tcase_add_loop_test(all, a_step_waits_for_its_results_alone, 0, 2);
-}
-END_TEST
-
     tcase_add_test(all, activations_in_16_bits_train_as_well);
     tcase_add_test(all, a_refused_run_leaves_nothing_behind);
     tcase_add_test(all, a_run_that_is_there_is_not_overwritten);
