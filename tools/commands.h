@@ -13,6 +13,8 @@ extern const pf_command pf_command_devices;
 extern const pf_command pf_command_selftest;
 extern const pf_command pf_command_fasta;
 extern const pf_command pf_command_split;
+extern const pf_command pf_command_export;
+extern const pf_command pf_command_import;
 extern const pf_command pf_command_init;
 extern const pf_command pf_command_info;
 extern const pf_command pf_command_train;

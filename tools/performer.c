@@ -17,6 +17,8 @@ static const pf_command *const commands[] = {
     &pf_command_fasta,
     &pf_command_split,
     &pf_command_init,
+    &pf_command_import,
+    &pf_command_export,
     &pf_command_info,
     &pf_command_train,
     &pf_command_generate,
