@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "performer/favor_kernels.h"
 #include "performer/status.h"
 
 #ifdef __cplusplus
@@ -25,6 +26,7 @@ enum {
     PF_MAX_INTERMEDIATE = 262144, // F
     PF_MAX_FEATURES = 65536,      // M
     PF_MAX_POSITIONS = 1 << 20,   // Lmax
+    PF_PATTERNS_BYTES = 512,      // of train.freeze, its NUL counted
     PF_VOCAB_SIZE = 29,           // A of alphabet protein-29
     PF_MAX_VOCAB_SIZE = 256,      // of an alphabet of its own
     PF_TOKEN_BYTES = 16,          // of a token's text there, its NUL counted
@@ -51,33 +53,6 @@ typedef enum pf_position {
 typedef enum pf_activation { PF_ACTIVATION_GELU, PF_ACTIVATION_GELU_TANH, PF_ACTIVATION_RELU } pf_activation;
 
 typedef enum pf_attention_type { PF_ATTENTION_FAVOR, PF_ATTENTION_SOFTMAX } pf_attention_type;
-
-// The table of kernels: feature maps of FAVOR, a row for each with its constant PF_FAVOR_... and its name in
-// configurations. The softmax family approximates softmax attention; the others are generalised attention,
-// f(u) + epsilon, with f in cl/maps/NAME.clh.
-#define PF_FAVOR_KERNEL_TABLE(ROW)                                                                           \
-    ROW(RELU, "relu")                                                                                        \
-    ROW(SOFTMAX, "softmax")                                                                                  \
-    ROW(SOFTMAX_HYPERBOLIC, "softmax_hyperbolic")                                                            \
-    ROW(SOFTMAX_TRIG, "softmax_trig")                                                                        \
-    ROW(SOFTMAX_OPRF, "softmax_oprf")                                                                        \
-    ROW(EXP, "exp")                                                                                          \
-    ROW(GELU, "gelu")                                                                                        \
-    ROW(SIGMOID, "sigmoid")                                                                                  \
-    ROW(TANH, "tanh")                                                                                        \
-    ROW(ABS, "abs")                                                                                          \
-    ROW(COS, "cos")                                                                                          \
-    ROW(SIN, "sin")                                                                                          \
-    ROW(REQU, "requ")                                                                                        \
-    ROW(ELU1, "elu1")                                                                                        \
-    ROW(IDENTITY, "identity")
-
-typedef enum pf_favor_kernel {
-#define PF_FAVOR_CONSTANT(constant, name) PF_FAVOR_##constant,
-    PF_FAVOR_KERNEL_TABLE(PF_FAVOR_CONSTANT)
-#undef PF_FAVOR_CONSTANT
-    PF_FAVOR_KERNELS, // how many there are
-} pf_favor_kernel;
 
 typedef enum pf_projection_kind {
     PF_PROJECTION_ORTHOGONAL,
@@ -136,6 +111,8 @@ struct pf_train_config {
     int64_t warmup_steps;
     pf_schedule schedule;
     double clip_norm;             // 0: none
+    double layer_decay;           // of the learning rate, from each layer to the one below
+    char freeze[PF_PATTERNS_BYTES]; // names of tensors that stay as they are, "" for none; see README, "Training"
     struct pf_masking_config masking;
     int64_t eval_interval, checkpoint_interval; // 0: at the end only
     int64_t keep_checkpoints;

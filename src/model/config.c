@@ -37,6 +37,7 @@ static void set_default(const pf_key *key, struct pf_config *config)
     case PF_KEY_TYPES: // all zero: favor everywhere
     case PF_KEY_TOKENS:
     case PF_KEY_NUMBERS:
+    case PF_KEY_TEXT:
         break;
     }
 }

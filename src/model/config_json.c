@@ -87,6 +87,15 @@ static pf_status store_numbers(const pf_key *key, const json_t *value, struct pf
     return PF_OK;
 }
 
+static pf_status store_words(const pf_key *key, const json_t *value, char *at)
+{
+    const char *text = json_string_value(value);
+    if (!text || strlen(text) >= PF_PATTERNS_BYTES) return refuse(key, value);
+    memset(at, 0, PF_PATTERNS_BYTES);
+    strcpy(at, text);
+    return PF_OK;
+}
+
 static pf_status store_integer(const pf_key *key, const json_t *value, void *at)
 {
     if (!json_is_integer(value) || !is_allowed(key, (double)json_integer_value(value))) return refuse(key, value);
@@ -139,6 +148,8 @@ static pf_status store(const pf_key *key, const json_t *value, struct pf_config 
         return store_numbers(key, value, config);
     case PF_KEY_WORD_OR_SIZE:
         return store_word_or_size(key, value, at);
+    case PF_KEY_TEXT:
+        return store_words(key, value, at);
     }
     return PF_OK;
 }

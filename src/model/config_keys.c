@@ -116,6 +116,10 @@ const pf_key pf_config_keys[] = {
     CHOICE("train.schedule", train.schedule, schedules, "learning rate after warm-up"),
     NUMBER("train.weight_decay", train.weight_decay, 0, 1e3, 0.1, .help = "of matrices, not of embeddings"),
     NUMBER("train.clip_norm", train.clip_norm, 0, 1e30, 0.5, .help = "largest norm of the gradient, 0: any"),
+    NUMBER("train.layer_decay", train.layer_decay, 0, 1, 1, .open_low = true, .is_rare = true,
+           .help = "learning rate of a layer, in those of the layer above; the head's is learning_rate"),
+    {.name = "train.freeze", .type = PF_KEY_TEXT, .offset = AT(train.freeze), .is_rare = true,
+     .help = "tensors that stay as they are: names with * and ?, separated by commas, as in embed.*,layers.0.*"},
     NUMBER("train.masking.fraction", train.masking.fraction, 0, 1, 0.15, .open_low = true,
          .help = "residues that are targets (mlm)"),
     NUMBER("train.masking.mask", train.masking.mask, 0, 1, 0.8, .help = "of these become the mask token"),
@@ -246,6 +250,9 @@ void pf_key_allowed(const pf_key *key, char *out, size_t room)
     case PF_KEY_TOKENS:
         snprintf(out, room, "a list of 2 to %d different texts of 1 to %d bytes", PF_MAX_VOCAB_SIZE,
                  PF_TOKEN_BYTES - 1);
+        break;
+    case PF_KEY_TEXT:
+        snprintf(out, room, "a text of at most %d bytes", PF_PATTERNS_BYTES - 1);
         break;
     case PF_KEY_NUMBERS:
         snprintf(out, room, "a list of numbers from %g up to %g", key->low, key->high);

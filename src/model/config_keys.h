@@ -15,6 +15,7 @@ typedef enum pf_key_type {
     PF_KEY_TOKENS,   // tokens: a list of texts
     PF_KEY_NUMBERS,  // rotary_frequencies: a list of numbers
     PF_KEY_WORD_OR_SIZE, // int32_t: a size, or a choice, stored as 0, -1, ...
+    PF_KEY_TEXT,     // char [PF_PATTERNS_BYTES]
 } pf_key_type;
 
 typedef struct pf_key {

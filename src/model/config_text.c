@@ -71,6 +71,8 @@ static pf_status add_value(pf_text *text, const pf_key *key, const struct pf_con
     case PF_KEY_WORD_OR_SIZE:
         memcpy(&size, at, sizeof size);
         return size > 0 ? pf_text_add(text, "%" PRId32, size) : pf_text_add(text, "\"%s\"", key->choices[-size]);
+    case PF_KEY_TEXT:
+        return pf_text_add_json(text, at, strlen(at));
     }
     return PF_OK;
 }
@@ -135,6 +137,8 @@ static bool is_equal(const pf_key *key, const struct pf_config *a, const struct 
     case PF_KEY_NUMBERS:
         return a->n_rotary_frequencies == b->n_rotary_frequencies &&
                memcmp(a->rotary_frequency, b->rotary_frequency, sizeof a->rotary_frequency) == 0;
+    case PF_KEY_TEXT:
+        return strcmp(left, right) == 0;
     case PF_KEY_CONSTANT:
         break;
     }

@@ -130,6 +130,7 @@ struct pf_model {
     pf_key_cache whole, window; // of `exact`, of `local`
     pf_cross_entropy *cross_entropy;
     pf_pass pass; // of the last forward
+    int lowest;   // layer that backward reaches, -1: the embedding
 };
 
 // ---- attention.c: heads of one layer, from q, k, v to o and back ----

@@ -85,6 +85,7 @@ pf_status pf_model_create(pf_device *device, const struct pf_config *config, con
     m->device = device;
     m->config = *config;
     m->limits = *limits;
+    m->lowest = -1;
     const pf_status status = create_all(m);
     if (status != PF_OK) {
         pf_model_free(m);
@@ -259,9 +260,14 @@ pf_status pf_model_backward(pf_model *m)
 {
     const int last = m->config.num_hidden_layers - 1;
     PF_TRY(pf_head_backward(m));
-    for (int layer = last; layer >= 0; layer--) {
+    for (int layer = last; layer >= 0 && layer >= m->lowest; layer--) {
         if (layer < last && pf_plan_ends_segment(&m->plan, layer)) PF_TRY(pf_kept_compute_again(m, layer));
         PF_TRY(pf_context(pf_layer_backward(m, layer), "layer %d, backward", layer));
     }
-    return embed_backward(m);
+    return m->lowest < 0 ? embed_backward(m) : PF_OK;
+}
+
+void pf_model_train_from(pf_model *m, int layer)
+{
+    m->lowest = layer;
 }

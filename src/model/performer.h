@@ -66,6 +66,9 @@ pf_status pf_model_read_metrics(pf_model *model, pf_metrics *out); // waits
 pf_status pf_model_backward(pf_model *model);
 pf_status pf_model_clear_gradients(pf_model *model);
 
+// Backward goes down to this layer only, -1: to the embedding (so it is at first). Gradients below stay as they are.
+void pf_model_train_from(pf_model *model, int layer);
+
 // What the attention of the layer that was computed last makes of other values: o_i = sum_j a_ij v_j in each
 // head, with the queries and keys of this batch and the kernels of the model. One-hot values give the
 // weights a_ij themselves (Choromanski et al. 2021, arXiv:2009.14794, appendix C.4). Layers to come see nothing

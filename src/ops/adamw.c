@@ -44,7 +44,9 @@ pf_status pf_adamw_run(pf_adamw *op, const pf_adamw_call *call)
     const pf_work work = {.groups = {pf_groups(call->count, NUMBERS_EACH)}, .flops = 14 * n, .bytes = 28 * n};
     return pf_launch(op->kernel, work,
                      PF_ARGS(pf_arg_buffer(call->p), pf_arg_buffer(call->m), pf_arg_buffer(call->v),
-                             pf_arg_buffer(call->gradient), pf_arg_buffer(call->norm), pf_arg_int((int32_t)call->count),
+                             pf_arg_buffer(call->gradient), pf_arg_buffer(call->norm),
+                             pf_arg_buffer(call->rate ? call->rate : call->p), pf_arg_int(call->rate != NULL),
+                             pf_arg_int((int32_t)call->count),
                              pf_arg_int((int32_t)call->n_decay), pf_arg_int(NUMBERS_EACH), pf_arg_float((float)call->b1),
                              pf_arg_float((float)call->b2), pf_arg_float((float)c1), pf_arg_float((float)c2),
                              pf_arg_float((float)call->lr), pf_arg_float((float)call->eps),

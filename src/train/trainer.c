@@ -8,12 +8,15 @@
 #include "model/params.h"
 #include "ops/adamw.h"
 #include "ops/global_norm.h"
+#include "train/rates.h"
 
 struct pf_trainer {
     pf_model *model;
     pf_buffer *m, *v;
     pf_global_norm *norm;
     pf_adamw *adamw;
+    pf_rates rates;
+    pf_buffer *rate; // of blocks of numbers; NULL: all alike
 };
 
 static size_t count(const pf_trainer *t)
@@ -26,6 +29,17 @@ static pf_status clear_moments(pf_trainer *t)
     const size_t bytes = count(t) * sizeof(float);
     PF_TRY(pf_buffer_zero(t->m, 0, bytes));
     return pf_buffer_zero(t->v, 0, bytes);
+}
+
+// Frozen layers at the bottom cost no backward pass.
+static pf_status create_rates(pf_trainer *t)
+{
+    PF_TRY(pf_rates_create(pf_model_config(t->model), pf_model_params(t->model), &t->rates));
+    if (!t->rates.rate) return PF_OK;
+    const size_t bytes = t->rates.count * sizeof(float);
+    pf_model_train_from(t->model, t->rates.lowest);
+    PF_TRY(pf_buffer_create(pf_model_device(t->model), bytes, "learning rates", &t->rate));
+    return pf_buffer_write(t->rate, 0, t->rates.rate, bytes);
 }
 
 pf_status pf_trainer_create(pf_model *model, pf_trainer **out)
@@ -42,6 +56,7 @@ pf_status pf_trainer_create(pf_model *model, pf_trainer **out)
     PF_TRY_OR(failed, pf_global_norm_create(device, (int64_t)count(t), &t->norm));
     PF_TRY_OR(failed, pf_adamw_create(device, &t->adamw));
     PF_TRY_OR(failed, clear_moments(t));
+    PF_TRY_OR(failed, create_rates(t));
     *out = t;
     return PF_OK;
 failed:
@@ -56,6 +71,8 @@ void pf_trainer_free(pf_trainer *t)
     pf_global_norm_free(t->norm);
     pf_buffer_free(t->m);
     pf_buffer_free(t->v);
+    pf_buffer_free(t->rate);
+    pf_rates_free(&t->rates);
     pf_free(t);
 }
 
@@ -88,10 +105,17 @@ static pf_status accumulate(pf_trainer *t, const pf_trainer_step_call *call)
     return PF_OK;
 }
 
+static pf_status clear_run(void *gradients, size_t begin, size_t end)
+{
+    return pf_buffer_zero(gradients, begin * sizeof(float), (end - begin) * sizeof(float));
+}
+
 static pf_status update(pf_trainer *t, const pf_trainer_step_call *call)
 {
     const struct pf_config *c = pf_model_config(t->model);
     const pf_parameters *params = pf_model_params(t->model);
+    // What is frozen has no part in the norm that clips the others.
+    PF_TRY(pf_rates_for_each_frozen(&t->rates, count(t), clear_run, pf_model_gradients(t->model)));
     PF_TRY(pf_global_norm_run(t->norm, pf_model_gradients(t->model), (int64_t)count(t),
                               (float)c->train.clip_norm));
     return pf_adamw_run(t->adamw, &(pf_adamw_call){
@@ -108,6 +132,7 @@ static pf_status update(pf_trainer *t, const pf_trainer_step_call *call)
                                       .b1 = 0.9,
                                       .b2 = 0.98,
                                       .eps = 1e-9,
+                                      .rate = t->rate,
                                   });
 }
 

@@ -36,7 +36,7 @@ START_TEST(equals_reference)
         pf_buffer *gradient = on_device(g, n);
         must(pf_global_norm_run(norm, gradient, count, (float)cases[_i].clip));
         must(pf_adamw_run(op, &(pf_adamw_call){p, m, v, gradient, pf_global_norm_result(norm), count, cases[_i].n_decay,
-                                               step, cases[_i].lr, 0.1, 0.9, 0.98, 1e-9}));
+                                               step, cases[_i].lr, 0.1, 0.9, 0.98, 1e-9, NULL}));
     }
     test_close("p", from_device(p, n), expected.p, n, tolerance);
     test_close("m", from_device(m, n), expected.m, n, moment_tolerance);
@@ -60,10 +60,53 @@ START_TEST(a_gradient_that_is_not_finite_changes_nothing)
     pf_buffer *gradient = on_device(g, COUNT);
     must(pf_global_norm_run(norm, gradient, COUNT, 0.5f));
     must(pf_adamw_run(op, &(pf_adamw_call){p, m, v, gradient, pf_global_norm_result(norm), COUNT, COUNT, 1, 1e-3, 0.1,
-                                           0.9, 0.98, 1e-9}));
+                                           0.9, 0.98, 1e-9, NULL}));
     ck_assert_mem_eq(from_device(p, COUNT), start, COUNT * sizeof *start);
     ck_assert_mem_eq(from_device(m, COUNT), start, COUNT * sizeof *start);
     ck_assert_mem_eq(from_device(v, COUNT), start, COUNT * sizeof *start);
+    pf_adamw_free(op);
+    pf_global_norm_free(norm);
+}
+END_TEST
+
+// Blocks of PF_RATE_BLOCK numbers with rates of their own: that of rate 0 stays as it is, that of rate 1 does what it
+// does without rates, that of rate 1/2 goes half as far, to the rounding of p (6e-8 of numbers up to 5).
+START_TEST(blocks_have_rates_of_their_own)
+{
+    enum { COUNT = 2 * PF_RATE_BLOCK + 100 };
+    const float rates[] = {0, 1, 0.5f};
+    const float *start = host_normal(COUNT, 1, 1), *g = host_normal(COUNT, 1, 2);
+    pf_adamw *op = NULL;
+    pf_global_norm *norm = NULL;
+    must(pf_adamw_create(test_device(), &op));
+    must(pf_global_norm_create(test_device(), COUNT, &norm));
+    pf_buffer *gradient = on_device(g, COUNT), *p[2], *m[2];
+    must(pf_global_norm_run(norm, gradient, COUNT, 0));
+    for (int has = 0; has < 2; has++) {
+        p[has] = on_device(start, COUNT), m[has] = on_device(host_floats(COUNT), COUNT);
+        must(pf_adamw_run(op, &(pf_adamw_call){.p = p[has],
+                                               .m = m[has],
+                                               .v = on_device(host_floats(COUNT), COUNT),
+                                               .gradient = gradient,
+                                               .norm = pf_global_norm_result(norm),
+                                               .count = COUNT,
+                                               .n_decay = COUNT,
+                                               .step = 1,
+                                               .lr = 0.125,
+                                               .decay = 0.1,
+                                               .b1 = 0.9,
+                                               .b2 = 0.98,
+                                               .eps = 1e-9,
+                                               .rate = has ? on_device(rates, 3) : NULL}));
+    }
+    const float *plain = from_device(p[0], COUNT), *own = from_device(p[1], COUNT), *moment = from_device(m[1], COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        const int block = i / PF_RATE_BLOCK;
+        ck_assert(block == 0 ? moment[i] == 0 : moment[i] != 0);
+        if (block < 2) ck_assert(own[i] == (block ? plain : start)[i]);
+        else ck_assert_double_eq_tol(own[i] - start[i], (plain[i] - start[i]) / 2, 6e-7);
+        if (block == 2) ck_assert_double_gt(fabs(plain[i] - start[i]) / 2, 6e-6); // a whole step is not half of one
+    }
     pf_adamw_free(op);
     pf_global_norm_free(norm);
 }
@@ -94,6 +137,7 @@ Suite *suite(void)
     tcase_add_checked_fixture(all, NULL, arrays_end);
     tcase_add_loop_test(all, equals_reference, 0, (int)(sizeof cases / sizeof *cases) - (test_small() ? 2 : 0));
     tcase_add_test(all, a_gradient_that_is_not_finite_changes_nothing);
+    tcase_add_test(all, blocks_have_rates_of_their_own);
     tcase_add_test(all, reference_equals_an_independent_program);
     tcase_set_timeout(all, 120);
     suite_add_tcase(s, all);

@@ -162,6 +162,22 @@ class Train(DeviceTest):
         self.fails(2, "layers.0.attention.query.bias", *init, "biased", "--set", "attention_bias=true")
         self.fails(2, "num_hidden_layers", *init, "short", "--set", "num_hidden_layers=1")
 
+    def test_frozen_tensors_keep_their_bits_and_the_others_learn(self):
+        self.train("run", "--set", "train.steps=2")
+        before = self.tensors("run", 2)
+        fine = ("train", "--init", "run", "--config", "small.json", *self.data, "-o")
+        self.succeeds(*fine, "frozen", "--set", "train.freeze=embed.*,layers.0.*", "--set", "train.steps=3")
+        after = self.tensors("frozen", 3)
+        frozen = {name for name in before if name.startswith(("embed.", "layers.0."))}
+        self.assertEqual({name for name in before if before[name] == after[name]}, frozen | {"layers.1.attention.projection"})
+        # Going on gives the bits of a run that never stopped, as without.
+        again = (*fine, "parts", "--set", "train.freeze=embed.*,layers.0.*")
+        self.succeeds(*again, "--set", "train.steps=1")
+        self.succeeds(*again, "--set", "train.steps=3", "--resume")
+        self.assertEqual(self.tensors("parts", 3), after)
+        self.fails(2, "train.freeze", *again, "--set", "train.steps=3", "--set", "train.freeze=embed.*", "--resume")
+        self.fails(2, "layers.9.*", *fine, "none", "--set", "train.freeze=layers.9.*")
+
     def test_what_is_wrong_is_said_and_leaves_nothing(self):
         small = ("train", "--config", "small.json", "-o", "run")
         self.fails(2, "--output RUN is missing", "train", "--preset", "tiny", *self.data)
