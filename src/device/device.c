@@ -147,6 +147,22 @@ static void limit_threads(pf_device *device, int threads)
     device->info.compute_units = (uint32_t)threads;
 }
 
+pf_status pf_device_prepare(pf_device *device, const pf_device_options *options, cl_device_type type)
+{
+    cl_uint align_bits = 0;
+    clGetDeviceInfo(device->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof align_bits, &align_bits, NULL);
+    device->alignment_bytes = align_bits / 8 > 256 ? align_bits / 8 : 256;
+    const char *sync = getenv("PERFORMER_SYNC");
+    device->wait_each = sync && strcmp(sync, "1") == 0;
+    PF_TRY(pf_staging_create(&device->staging));
+    pf_cache_open(device, options->cache_directory);
+    PF_TRY(choose_shape(device, type));
+    PF_TRY(pf_kernel_create(device, &(pf_program_key){.file = "probe"}, "zero", &device->zero));
+    if (options->profile) PF_TRY(pf_profile_create(&device->profile)); // begins after the probe
+    device->launches = device->allocations = device->waits = device->peak_bytes = 0;
+    return PF_OK;
+}
+
 static pf_status open_candidate(const pf_candidate *candidate, const pf_device_options *options, pf_device **out)
 {
     PF_CHECK(candidate->info.usable, PF_ERROR_DEVICE, "%s", candidate->info.reason);
@@ -157,19 +173,9 @@ static pf_status open_candidate(const pf_candidate *candidate, const pf_device_o
     device->platform = candidate->platform;
     device->id = candidate->device;
     device->info = candidate->info;
-    cl_uint align_bits = 0;
-    clGetDeviceInfo(device->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof align_bits, &align_bits, NULL);
-    device->alignment_bytes = align_bits / 8 > 256 ? align_bits / 8 : 256;
-    const char *sync = getenv("PERFORMER_SYNC");
-    device->wait_each = sync && strcmp(sync, "1") == 0;
     limit_threads(device, options->threads);
     PF_TRY_OR(failed, open_queue(device, options->profile));
-    PF_TRY_OR(failed, pf_staging_create(&device->staging));
-    pf_cache_open(device, options->cache_directory);
-    PF_TRY_OR(failed, choose_shape(device, candidate->type));
-    PF_TRY_OR(failed, pf_kernel_create(device, &(pf_program_key){.file = "probe"}, "zero", &device->zero));
-    if (options->profile) PF_TRY_OR(failed, pf_profile_create(&device->profile)); // begins after the probe
-    device->launches = device->allocations = device->waits = device->peak_bytes = 0;
+    PF_TRY_OR(failed, pf_device_prepare(device, options, candidate->type));
     *out = device;
     return PF_OK;
 failed:

@@ -55,10 +55,9 @@ static void judge(pf_candidate *c)
     else info->usable = true;
 }
 
-static void describe(pf_candidate *c, int platform, int number)
+void pf_candidate_describe(pf_candidate *c)
 {
     pf_device_info *info = &c->info;
-    snprintf(info->id, sizeof info->id, "%d.%d", platform, number);
     clGetPlatformInfo(c->platform, CL_PLATFORM_NAME, sizeof info->platform - 1, info->platform, NULL);
     read_text(c->device, CL_DEVICE_NAME, info->name, sizeof info->name);
     read_text(c->device, CL_DEVICE_VERSION, info->version, sizeof info->version);
@@ -111,7 +110,8 @@ pf_status pf_candidates_find(pf_candidate out[PF_MOST_DEVICES], int *count)
             memset(c, 0, sizeof *c);
             c->platform = platforms[p];
             c->device = devices[d];
-            describe(c, (int)p, (int)d);
+            pf_candidate_describe(c);
+            snprintf(c->info.id, sizeof c->info.id, "%u.%u", (unsigned)p, (unsigned)d);
         }
     }
     PF_CHECK(found > 0, PF_ERROR_DEVICE,

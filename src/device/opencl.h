@@ -46,6 +46,9 @@ struct pf_device {
     bool wait_each;         // PERFORMER_SYNC=1: wait after each launch so an error names its kernel
 };
 
+// With context, queue and info in place: all that follows, to a known answer. Closing it is the caller's, also on an error.
+pf_status pf_device_prepare(pf_device *device, const pf_device_options *options, cl_device_type type);
+
 // A compiled program of the device's list, built if it is new.
 pf_status pf_program_get(pf_device *device, const pf_program_key *key, cl_program *out);
 void pf_programs_free(pf_device *device);

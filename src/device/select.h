@@ -14,6 +14,9 @@ typedef struct pf_candidate {
     bool is_integrated; // shares the host's memory
 } pf_candidate;
 
+// The facts of candidate->device, platform being known, and why it cannot be used, if so. No id.
+void pf_candidate_describe(pf_candidate *candidate);
+
 // All devices of all platforms in order, each with its facts and why it cannot be used, if so.
 // Errors: PF_ERROR_DEVICE if there is none, with what to install.
 pf_status pf_candidates_find(pf_candidate out[PF_MOST_DEVICES], int *count);

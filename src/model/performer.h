@@ -83,6 +83,10 @@ typedef struct pf_probe {
 // Waits. Errors: PF_ERROR_USAGE unless made with limits.probe.
 pf_status pf_model_probe(pf_model *model, const pf_probe *probe);
 
+// Results of the last forward pass on the device: [N,A], and [N,D] of a captured layer.
+const pf_buffer *pf_model_logits(const pf_model *model);
+const pf_buffer *pf_model_layer(const pf_model *model, int captured);
+
 // Results of the last forward pass; these wait. `rows` as in the batch.
 pf_status pf_model_read_logits(pf_model *model, float *out); // [N,A]
 pf_status pf_model_read_target_log_p(pf_model *model,

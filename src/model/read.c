@@ -65,6 +65,16 @@ pf_status pf_model_clear_gradients(pf_model *m)
     return pf_buffer_zero(m->weights.gradients, 0, m->plan.gradients);
 }
 
+const pf_buffer *pf_model_logits(const pf_model *m)
+{
+    return m->logits;
+}
+
+const pf_buffer *pf_model_layer(const pf_model *m, int captured)
+{
+    return m->captured[captured];
+}
+
 pf_status pf_model_read_logits(pf_model *m, float *out)
 {
     return pf_buffer_read(m->logits, 0, out,
