@@ -2,6 +2,9 @@
 // and the profile. See device.h.
 #include "device/opencl.h"
 
+// Some drivers send nothing off until they are told to: the device shall begin while the host still enqueues.
+enum { LAUNCHES_AT_ONCE = 16 };
+
 pf_arg pf_arg_buffer(const pf_buffer *buffer)
 {
     return (pf_arg){PF_ARG_BUFFER, {.buffer = buffer}};
@@ -74,7 +77,7 @@ pf_status pf_launch(pf_kernel *kernel, pf_work work, const pf_arg *args, int n_a
         return pf_context(pf_fail_opencl(device, "clEnqueueNDRangeKernel", code),
                           "kernel %s, %zu x %zu x %zu groups of %zu", kernel->name, work.groups[0], global[1], global[2],
                           local[0]);
-    device->launches++;
+    if (++device->launches % LAUNCHES_AT_ONCE == 0) clFlush(device->queue);
     if (device->profile) pf_profile_add(device->profile, kernel->name, work, event);
     if (device->wait_each) return pf_context(pf_device_sync(device), "kernel %s", kernel->name);
     return PF_OK;
