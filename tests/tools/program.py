@@ -74,6 +74,15 @@ class ProgramTest(unittest.TestCase):
             self.skipTest(f"no Python module {name} (on Debian: apt-get install {package})")
 
 
+    def needs_torch(self):
+        """A Python that has PyTorch: this one, or that of tests/peers; or a skip that says how to get it."""
+        for python in (sys.executable, os.path.expanduser("~/.cache/performer-peers/bin/python")):
+            find = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"  # importing it takes seconds
+            if os.path.exists(python) and subprocess.run([python, "-c", find], check=False).returncode == 0:
+                return python
+        return self.skipTest("no PyTorch (tests/peers/README.md says how to get it)")
+
+
 class DeviceTest(ProgramTest):
     """For commands that compute. Skipped on a machine without a device, unless PERFORMER_REQUIRE_DEVICE is set."""
 
