@@ -16,7 +16,7 @@ INLINE void read_sums(LOCAL_IN fq, GLOBAL_IN z, LOCAL d, const int first, const 
     FOR_MINE(i, T / VEC)
     {
         vec s = first ? (vec)(0.0f) : VLOAD(d + i * VEC);
-        for (int m = 0; m < (empty ? 0 : FP); m++) s = fma(VLOAD(fq + m * T + i * VEC), (vec)(z[m]), s);
+        UNROLL_FEW for (int m = 0; m < (empty ? 0 : FP); m++) s = fma(VLOAD(fq + m * T + i * VEC), (vec)(z[m]), s);
         VSTORE(s, d + i * VEC);
     }
     BARRIER;

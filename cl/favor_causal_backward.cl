@@ -21,7 +21,7 @@ INLINE void load_weights(LOCAL factor, LOCAL w, GLOBAL_IN R, GLOBAL_IN dO, GLOBA
     {
         vec s = 0;
         const size_t row = min(t, n - 1); // one that is there
-        for (int c = 0; c < E; c += VEC) s = fma(load(dO + row * strides.x + c, E - c), load(O + row * strides.y + c, E - c), s);
+        UNROLL_FEW for (int c = 0; c < E; c += VEC) s = fma(load(dO + row * strides.x + c, E - c), load(O + row * strides.y + c, E - c), s);
         float x = 0;
         if (RENORMALIZE && t < n) x = 1.0f / R[(size_t)t * strides.z];
         if (!RENORMALIZE && t < n) x = EXPONENTIAL ? exp(log_constant + R[(size_t)t * strides.z + 1]) : 1.0f;
@@ -55,7 +55,7 @@ INLINE void finish(LOCAL df, LOCAL_IN slopes, LOCAL_IN f, LOCAL radial, const in
     FOR_MINE(i, T / VEC)
     {
         vec s = first ? (vec)(0.0f) : VLOAD(radial + i * VEC);
-        for (int m = 0; m < FP; m++) {
+        UNROLL_FEW for (int m = 0; m < FP; m++) {
             const vec g = VLOAD(df + m * T + i * VEC);
             s = fma(g, VLOAD(f + m * T + i * VEC), s);
             VSTORE(g * VLOAD(slopes + m * T + i * VEC), df + m * T + i * VEC);
