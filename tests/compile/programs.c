@@ -132,6 +132,8 @@ static void build_exact(void)
 
 static void build_rest(void)
 {
+    build((const char *const[MOST_SETTINGS]){"compute.storage=bf16"});
+    build((const char *const[MOST_SETTINGS]){"compute.storage=fp16"});
     build((const char *const[MOST_SETTINGS]){"position_embedding_type=rotary", "attention_bias=true",
                                              "tie_word_embeddings=true", "attention.renormalize=false"});
     build((const char *const[MOST_SETTINGS]){"position_embedding_type=sinusoidal", "hidden_act=relu",
