@@ -345,6 +345,7 @@ CALL(clEnqueueNDRangeKernel, (cl_command_queue q, cl_kernel k, cl_uint dimension
 // ---- the rest: nothing to do ----
 
 CALL(clFinish, (cl_command_queue q)) { return q ? CL_SUCCESS : CL_INVALID_COMMAND_QUEUE; }
+CALL(clFlush, (cl_command_queue q)) { return q ? CL_SUCCESS : CL_INVALID_COMMAND_QUEUE; }
 CALL(clReleaseKernel, (cl_kernel k)) { return k ? CL_SUCCESS : CL_INVALID_KERNEL; }
 CALL(clReleaseProgram, (cl_program p)) { return p ? CL_SUCCESS : CL_INVALID_PROGRAM; }
 CALL(clReleaseCommandQueue, (cl_command_queue q)) { return q ? CL_SUCCESS : CL_INVALID_COMMAND_QUEUE; }
