@@ -114,10 +114,7 @@ static pf_status run(void *options)
 {
     const embed_options *o = options;
     pf_device *device = NULL;
-    if (o->resume && pf_embed_is_done(o->output)) {
-        pf_tell(&o->common, "%s is there already", o->output);
-        return PF_OK;
-    }
+    if (o->resume && pf_embed_is_done(o->output)) pf_tell(&o->common, "%s is there already", o->output);
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     const pf_status status = pf_tool_device_open(&o->common, &device);
@@ -138,7 +135,9 @@ const pf_command pf_command_embed = {
         "axis (in .tsv a column, counted from 0 in the order given).\n"
         "Finished sequences wait in FILE.partial: a run that was killed goes on with --resume and ends with "
         "the "
-        "same bytes.",
+        "same bytes. What the numbers were made of stands in FILE.manifest.json: with --resume a file that "
+        "is there already "
+        "must be of the same model, options and sequences.",
     .example =
         "performer embed run proteins.fasta -o embeddings.npz\n"
         "performer embed run proteins.fasta.gz -o residues.safetensors --pool none --layers 0,-1 --resume\n"

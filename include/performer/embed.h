@@ -1,5 +1,8 @@
 // Embeddings of sequences, lent in memory or written to a file. There, what is finished lies in FILE.partial
 // until all is done, so that a run that was killed at any moment can go on and ends with the same bytes.
+//
+// What the numbers were made of stands beside them in FILE.manifest.json: digests of the model and of the
+// sequences, the options, and the SHA-256 of the file.
 #ifndef PERFORMER_EMBED_H
 #define PERFORMER_EMBED_H
 
@@ -27,8 +30,9 @@ typedef enum pf_pooling {
 typedef struct pf_embed_options {
     pf_stream_options stream;
     pf_pooling pool;
-    const char *output;                // NULL: pf_embed_results lends them
-    bool resume;                       // go on from FILE.partial, if it is there
+    const char *output; // NULL: pf_embed_results lends them
+    bool resume; // go on from FILE.partial, if it is there; a FILE that is complete must be what would be
+                 // made now
     const volatile sig_atomic_t *stop; // becomes non-zero when the run should save and end; NULL: never
 } pf_embed_options;
 
@@ -38,7 +42,7 @@ typedef struct pf_embed pf_embed;
 PF_API bool pf_embed_is_done(const char *output);
 
 // `model` must have been opened with the layers that are wanted. Errors: PF_ERROR_USAGE (the path's ending, a
-// FILE.partial of other options or sequences), PF_ERROR_INPUT, PF_ERROR_FAILED.
+// FILE.partial or FILE of another model, other options or sequences), PF_ERROR_INPUT, PF_ERROR_FAILED.
 PF_API pf_status pf_embed_open(pf_model *model, const pf_embed_options *options, pf_embed **out);
 
 // One batch. PF_END: all is done and the output stands at its path. PF_INTERRUPTED: `stop`; all that is

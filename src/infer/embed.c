@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "infer/embed_manifest.h"
 #include "infer/embed_output.h"
 #include "infer/lent.h"
 #include "infer/model_digest.h"
@@ -24,6 +25,7 @@ struct pf_embed {
     pf_pieces *pieces;
     pf_journal *journal; // NULL: results are lent
     pf_lent lent;
+    pf_embed_facts facts;
     bool is_done;
     float *rows; // [layers][N,D] of a batch
     size_t rows_capacity;
@@ -61,20 +63,30 @@ static size_t cells(const pf_embed *e) // layers x D
     return (size_t)e->shape.n_layers * (size_t)e->shape.width;
 }
 
-// What decides the numbers: model, weights, options. Two runs of one key may share a work file.
-static pf_status make_key(const pf_embed *e, pf_digest *out)
+static pf_status describe_options(const pf_embed *e, pf_text *text)
 {
+    static const char *const pools[] = {
+        [PF_POOL_MEAN] = "mean", [PF_POOL_BEGIN] = "begin", [PF_POOL_MAX] = "max", [PF_POOL_NONE] = "none"};
+    static const char *const longs[] = {
+        [PF_LONG_CROP] = "crop", [PF_LONG_WINDOW] = "window", [PF_LONG_ERROR] = "error"};
     const pf_model_limits *limits = pf_model_get_limits(e->model);
     const pf_stream_options *s = &e->options.stream;
-    pf_digest model;
+    PF_TRY(pf_text_add(text, "pool %s, long %s, shard %lld/%lld, layers", pools[e->options.pool],
+                       longs[s->long_sequences], (long long)(s->n_shards ? s->shard : 1),
+                       (long long)(s->n_shards ? s->n_shards : 1)));
+    for (int i = 0; i < limits->n_captured; i++) PF_TRY(pf_text_add(text, " %d", limits->captured[i]));
+    return PF_OK;
+}
+
+// What decides the numbers: model, weights, options. Two runs of one key may share a work file.
+static pf_status make_key(pf_embed *e, pf_digest *out)
+{
     pf_text text = {0};
     pf_status status;
-    PF_TRY(pf_model_digest(e->model, &model));
-    PF_TRY_OR(done, pf_text_add_bytes(&text, &model, sizeof model));
-    PF_TRY_OR(done, pf_text_add(&text, " pool %d long %d shard %lld/%lld layers", (int)e->options.pool,
-                                (int)s->long_sequences, (long long)s->shard, (long long)s->n_shards));
-    for (int i = 0; i < limits->n_captured; i++)
-        PF_TRY_OR(done, pf_text_add(&text, " %d", limits->captured[i]));
+    PF_TRY(pf_model_digest(e->model, &e->facts.model));
+    PF_TRY(describe_options(e, &e->facts.options));
+    PF_TRY_OR(done, pf_text_add_bytes(&text, (const char *)&e->facts.model, sizeof e->facts.model));
+    PF_TRY_OR(done, pf_text_add(&text, "%s", e->facts.options.data));
     *out = pf_digest_of(text.data, text.length);
 done:
     pf_text_free(&text);
@@ -97,9 +109,23 @@ static pf_status pass_over_finished(pf_embed *e)
                  PF_ERROR_USAGE,
                  "%s was begun with other sequences; give the same files, or start anew without --resume",
                  e->work_path);
+        PF_TRY(pf_embed_facts_add(&e->facts, record.name, record.name_length, content));
         e->progress.sequences++;
     }
     return status == PF_END ? PF_OK : status;
+}
+
+// The output stands: whether it is what this run would make.
+static pf_status check_finished(pf_embed *e)
+{
+    pf_record record;
+    pf_status status;
+    while ((status = pf_pieces_skip(e->pieces, &record)) == PF_OK)
+        PF_TRY(pf_embed_facts_add(&e->facts, record.name, record.name_length,
+                                  pf_digest_of(record.residue, record.n_residues)));
+    if (status != PF_END) return status;
+    e->is_done = true;
+    return pf_embed_manifest_compare(e->path, &e->facts);
 }
 
 static pf_status open_all(pf_embed *e)
@@ -121,6 +147,7 @@ static pf_status open_all(pf_embed *e)
     PF_TRY(pf_copy_text(&e->path, o->output));
     PF_TRY(work_path(o->output, &e->work_path));
     PF_TRY(make_key(e, &key));
+    if (o->resume && pf_embed_is_done(o->output)) return check_finished(e);
     PF_TRY(pf_journal_open(e->work_path, key, o->resume, &e->journal));
     return o->resume ? pass_over_finished(e) : PF_OK;
 }
@@ -149,6 +176,7 @@ void pf_embed_close(pf_embed *e)
     pf_pieces_close(e->pieces);
     pf_journal_close(e->journal);
     pf_lent_free(&e->lent);
+    pf_text_free(&e->facts.options);
     pf_free(e->path);
     pf_free(e->work_path);
     pf_free(e->rows);
@@ -227,10 +255,12 @@ static pf_status take_piece(pf_embed *e, const pf_piece *piece, size_t n_rows)
         PF_TRY(pf_lent_add(&e->lent, e->result, count));
         return pf_lent_finish(&e->lent, record, e->shape.pooled ? 1 : e->n_residues);
     }
+    const pf_digest content = pf_digest_of(record->residue, record->n_residues);
+    PF_TRY(pf_embed_facts_add(&e->facts, record->name, record->name_length, content));
     return pf_journal_append(e->journal, &(pf_journal_entry){
                                              .name = record->name,
                                              .name_length = record->name_length,
-                                             .content = pf_digest_of(record->residue, record->n_residues),
+                                             .content = content,
                                              .numbers = e->result,
                                              .count = count,
                                          });
@@ -250,6 +280,7 @@ static pf_status finish(pf_embed *e)
     if (e->is_done) return PF_END;
     PF_TRY(pf_journal_sync(e->journal));
     PF_TRY(pf_embed_write_output(e->path, &e->shape, e->journal));
+    PF_TRY(pf_embed_manifest_write(e->path, &e->facts));
     PF_TRY(pf_journal_remove(e->journal));
     e->is_done = true;
     return PF_END;

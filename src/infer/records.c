@@ -9,6 +9,9 @@
 #include "infer/names.h"
 #include "performer/fasta.h"
 
+// Of a tensor: a zip archive's names have two bytes for their length, and "#2" and ".npy" follow.
+enum { LONGEST_NAME = 60000 };
+
 struct pf_records {
     pf_records_options options;
     char **paths;
@@ -187,7 +190,10 @@ static pf_status make_name(pf_records *r, const pf_fasta_record *record)
     r->name.length = 0;
     if (!r->options.unique_names) return pf_text_add_bytes(&r->name, record->id, record->id_length);
     pf_text id = {0};
-    pf_status status = pf_text_add_bytes(&id, record->id, record->id_length);
+    size_t length = record->id_length < LONGEST_NAME ? record->id_length : LONGEST_NAME;
+    while (length < record->id_length && ((unsigned char)record->id[length] & 0xc0) == 0x80)
+        length--; // not within a character
+    pf_status status = pf_text_add_bytes(&id, record->id, length);
     if (status == PF_OK) make_utf8(&id);
     if (status == PF_OK) status = pf_names_make(&r->names, id.data, id.length, &r->name);
     pf_text_free(&id);

@@ -1,4 +1,5 @@
 """performer embed: rows that the head turns into the logits, pools made of them, every format, and runs that were killed."""
+import hashlib
 import json
 import math
 import os
@@ -132,7 +133,9 @@ class Embed(DeviceTest):
         self.succeeds("embed", *command, "--resume")
         self.assertEqual(self.data("out.npz"), self.data("whole.npz"))
         self.assertFalse(os.path.exists(self.path("out.npz.partial")))
-        self.succeeds("embed", "nowhere", "many.fa", "-o", "out.npz", "--resume")  # all is done
+        before = os.stat(self.path("out.npz")).st_mtime_ns
+        self.succeeds("embed", *command, "--resume")  # all is done
+        self.assertEqual(os.stat(self.path("out.npz")).st_mtime_ns, before)
 
     def test_work_of_another_command_is_not_continued(self):
         self.many()
@@ -143,6 +146,33 @@ class Embed(DeviceTest):
         self.fails(2, "another model or other options", "embed", CLM, *command, "--resume")
         self.fails(2, "other sequences", "embed", MLM, "in.fa", *command[1:], "--resume")
         self.succeeds("embed", MLM, "in.fa", *command[1:])  # without --resume it starts anew
+
+    def test_a_file_that_is_there_must_be_of_the_same_model_options_and_sequences(self):
+        command = ["in.fa", "-o", "out.npz", *TILE]
+        self.embed(MLM, "in.fa")
+        with open(self.path("out.npz.manifest.json"), encoding="utf-8") as file:
+            manifest = json.load(file)
+        self.assertEqual(manifest["sha256"], hashlib.sha256(self.data("out.npz")).hexdigest())
+        self.assertEqual((manifest["file"], manifest["sequences"], manifest["bytes"]), ("out.npz", 4, len(self.data("out.npz"))))
+        self.assertEqual(manifest["options"], "pool mean, long crop, shard 1/1, layers -1")
+        self.succeeds("embed", MLM, *command, "--resume", "--batch-tokens", "30")  # which changes no bit
+        self.fails(2, "made with other options (pool mean, long crop, shard 1/1, layers -1; now pool max",
+                   "embed", MLM, *command, "--resume", "--pool", "max")
+        self.fails(2, "made by another model", "embed", CLM, *command, "--resume")
+        self.write("in.fa", ">ubi\nMQIFVKTLTGKTITLEVEPSDT\n>one\nM\n>same\nMKVX\n>same\nGIGAVLKVLTTGLPALXSWIKRKRQE\n")
+        self.fails(2, "made of other sequences", "embed", MLM, *command, "--resume")
+        os.remove(self.path("out.npz.manifest.json"))
+        self.succeeds("embed", MLM, *command, "--resume")  # of which nothing is known
+        self.succeeds("embed", MLM, *command)
+
+    def test_names_of_any_kind_are_safe(self):
+        names = ["a/../../b", "x" * 70000, "x" * 70000, "\u00e9" * 40000, "C:\\d", "-"]
+        self.write("names.fa", "".join(f">{name} more words\nMKVLA\n" for name in names))
+        expected = ["a/../../b", "x" * 60000, "x" * 60000 + "#2", "\u00e9" * 30000, "C:\\d", "-"]
+        self.assertEqual(list(self.embed(MLM, "names.fa", "--pool", "none")), expected)
+        self.succeeds("embed", MLM, "names.fa", "-o", "names.safetensors", "--pool", "none", *TILE)
+        self.assertEqual(set(tensors.safetensors(self.path("names.safetensors"))[0]), set(expected))
+        self.assertEqual(self.embed(MLM, "names.fa")["ids"][1], names)
 
     def test_wrong_usage_is_2(self):
         self.fails(2, "must end in .npz or .safetensors, .npy or .tsv", "embed", MLM, "in.fa", "-o", "out.h5")
