@@ -14,7 +14,7 @@ typedef struct embed_options {
     pf_stream_flags stream;
     const char *output, *pool;
     pf_integers layers;
-    bool resume;
+    bool half, resume;
 } embed_options;
 
 #define AT(field) offsetof(embed_options, field)
@@ -41,6 +41,10 @@ static const pf_option table[] = {
      .high = 100000,
      .at = AT(layers),
      .help = "0 the embedding sum, n after n layers, -1 (the default) the last one, after the final norm"},
+    {.name = "half",
+     .type = PF_OPTION_FLAG,
+     .at = AT(half),
+     .help = "store the numbers in half precision (fp16): half the size, rounded to 11 bits"},
     {.name = "resume",
      .type = PF_OPTION_FLAG,
      .at = AT(resume),
@@ -97,8 +101,11 @@ static pf_status open_model(const embed_options *o, pf_device *device, pf_model 
 
 static pf_status write_embeddings(const embed_options *o, pf_device *device)
 {
-    pf_embed_options options = {
-        .pool = read_pooling(o->pool), .output = o->output, .resume = o->resume, .stop = &stop};
+    pf_embed_options options = {.pool = read_pooling(o->pool),
+                                .output = o->output,
+                                .half = o->half,
+                                .resume = o->resume,
+                                .stop = &stop};
     pf_model *model = NULL;
     pf_embed *embed = NULL;
     pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);

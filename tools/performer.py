@@ -97,7 +97,7 @@ class _LogitsOptions(Structure):
 
 
 class _EmbedOptions(Structure):
-    _fields_ = [("stream", _StreamOptions), ("pool", c_int), ("output", c_char_p), ("resume", c_bool), ("stop", c_void_p)]
+    _fields_ = [("stream", _StreamOptions), ("pool", c_int), ("output", c_char_p), ("resume", c_bool), ("half", c_bool), ("stop", c_void_p)]
 
 
 class _ScoreOptions(Structure):

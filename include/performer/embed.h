@@ -33,6 +33,7 @@ typedef struct pf_embed_options {
     const char *output; // NULL: pf_embed_results lends them
     bool resume; // go on from FILE.partial, if it is there; a FILE that is complete must be what would be
                  // made now
+    bool half; // stored in half precision: .npz, .npy, .safetensors. A number beyond 65504 is PF_ERROR_USAGE
     const volatile sig_atomic_t *stop; // becomes non-zero when the run should save and end; NULL: never
 } pf_embed_options;
 

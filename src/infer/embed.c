@@ -16,6 +16,7 @@
 #include "infer/lent.h"
 #include "infer/model_digest.h"
 #include "infer/pieces.h"
+#include "store/number_type.h"
 
 struct pf_embed {
     pf_model *model;
@@ -75,7 +76,7 @@ static pf_status describe_options(const pf_embed *e, pf_text *text)
                        longs[s->long_sequences], (long long)(s->n_shards ? s->shard : 1),
                        (long long)(s->n_shards ? s->n_shards : 1)));
     for (int i = 0; i < limits->n_captured; i++) PF_TRY(pf_text_add(text, " %d", limits->captured[i]));
-    return PF_OK;
+    return e->options.half ? pf_text_add(text, ", half precision") : PF_OK;
 }
 
 // What decides the numbers: model, weights, options. Two runs of one key may share a work file.
@@ -138,11 +139,12 @@ static pf_status open_all(pf_embed *e)
         .task = PF_PIECES_PLAIN,
     };
     PF_CHECK(e->shape.n_layers > 0, PF_ERROR_USAGE, "embeddings need a model opened with layers");
-    if (o->output) PF_TRY(pf_embed_check_output(o->output, e->shape.pooled));
+    if (o->output) PF_TRY(pf_embed_check_output(o->output, &e->shape));
     PF_TRY(pf_alloc(&memory, cells(e), sizeof(double), "sums"));
     e->sums = memory;
     PF_TRY(pf_pieces_open(e->model, &pieces, &e->pieces));
     PF_CHECK(o->output || !o->resume, PF_ERROR_USAGE, "embeddings without an output cannot be resumed");
+    PF_CHECK(o->output || !o->half, PF_ERROR_USAGE, "half precision is for a file");
     if (!o->output) return PF_OK;
     PF_TRY(pf_copy_text(&e->path, o->output));
     PF_TRY(work_path(o->output, &e->work_path));
@@ -161,7 +163,7 @@ pf_status pf_embed_open(pf_model *model, const pf_embed_options *options, pf_emb
     e->model = model;
     e->options = *options;
     e->shape = (pf_embed_shape){options->pool != PF_POOL_NONE, pf_model_get_limits(model)->n_captured,
-                                pf_model_config(model)->hidden_size};
+                                pf_model_config(model)->hidden_size, options->half};
     const pf_status status = open_all(e);
     if (status == PF_OK)
         *out = e;
@@ -240,6 +242,17 @@ static pf_status make_result(pf_embed *e, size_t *count)
     return PF_OK;
 }
 
+// Better no file than one with infinities that nobody expects.
+static pf_status check_half(const pf_embed *e, const pf_record *record, size_t count)
+{
+    char quoted[PF_QUOTE_BYTES];
+    for (size_t i = 0; i < count; i++)
+        PF_CHECK(!(fabsf(e->result[i]) > (float)PF_LARGEST_HALF), PF_ERROR_USAGE,
+                 "record \"%s\": an embedding holds %g, half precision ends at %d; leave out --half",
+                 pf_quote(quoted, record->name, record->name_length), (double)e->result[i], PF_LARGEST_HALF);
+    return PF_OK;
+}
+
 static pf_status take_piece(pf_embed *e, const pf_piece *piece, size_t n_rows)
 {
     const pf_record *record = piece->record;
@@ -250,6 +263,7 @@ static pf_status take_piece(pf_embed *e, const pf_piece *piece, size_t n_rows)
     e->progress.tokens += (uint64_t)piece->count;
     if (!piece->is_last) return PF_OK;
     PF_TRY(make_result(e, &count));
+    if (e->options.half) PF_TRY(check_half(e, record, count));
     e->progress.sequences++;
     if (!e->journal) {
         PF_TRY(pf_lent_add(&e->lent, e->result, count));

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "infer/tensor_file.h"
+#include "store/number_type.h"
 
 // What is being written: one of the writers is in use.
 typedef struct output {
@@ -17,9 +18,13 @@ typedef struct output {
     size_t n_ids, ids_capacity;
 } output;
 
-pf_status pf_embed_check_output(const char *path, bool pooled)
+pf_status pf_embed_check_output(const char *path, const pf_embed_shape *shape)
 {
     char quoted[PF_QUOTE_BYTES];
+    const bool pooled = shape->pooled;
+    PF_CHECK(!shape->half || !pf_path_ends(path, ".tsv"), PF_ERROR_USAGE,
+             "output %s: a table has no half precision; choose .npz, .safetensors or .npy",
+             pf_quote(quoted, path, strlen(path)));
     const bool named = pf_path_ends(path, ".npz") || pf_path_ends(path, ".safetensors");
     if (named || (pooled && (pf_path_ends(path, ".npy") || pf_path_ends(path, ".tsv")))) return PF_OK;
     return pf_fail(PF_ERROR_USAGE, "output %s: its name must end in .npz or .safetensors%s",
@@ -58,6 +63,7 @@ static pf_status write_npz(output *o)
     pf_status status;
     const int rank = matrix_shape(o, shape);
     PF_TRY(pf_npz_open(o->path, &npz));
+    if (o->shape->half) pf_npz_use_half(npz);
     PF_TRY_OR(failed, pf_npz_begin(npz, "embeddings", rank, shape));
     while ((status = pf_journal_next(o->journal, &entry)) == PF_OK)
         PF_TRY_OR(failed, pf_npz_write(npz, entry.numbers, entry.count));
@@ -79,19 +85,32 @@ static pf_status list_ids(const output *o, pf_text *json)
     return pf_text_add(json, "]");
 }
 
+static pf_status write_row(pf_safetensors_writer *writer, bool half, const pf_journal_entry *entry)
+{
+    enum { PART = 1024 };
+    uint16_t part[PART];
+    if (!half) return pf_safetensors_write(writer, entry->numbers, entry->count * sizeof *entry->numbers);
+    for (uint64_t first = 0; first < entry->count; first += PART) {
+        const size_t count = entry->count - first < PART ? (size_t)(entry->count - first) : PART;
+        for (size_t i = 0; i < count; i++) part[i] = pf_half_from_float(entry->numbers[first + i]);
+        PF_TRY(pf_safetensors_write(writer, part, count * sizeof *part));
+    }
+    return PF_OK;
+}
+
 static pf_status write_safetensors(output *o)
 {
     pf_text ids = {0};
     pf_safetensors_writer *writer = NULL;
     pf_journal_entry entry;
-    pf_tensor_spec spec = {.name = "embeddings", .type = PF_F32};
+    pf_tensor_spec spec = {.name = "embeddings", .type = o->shape->half ? PF_F16 : PF_F32};
     pf_status status;
     spec.rank = matrix_shape(o, spec.shape);
     PF_TRY_OR(done, list_ids(o, &ids));
     PF_TRY_OR(done,
               pf_safetensors_writer_open(o->path, &spec, 1, &(pf_metadata){"ids", ids.data}, 1, &writer));
     while ((status = pf_journal_next(o->journal, &entry)) == PF_OK)
-        PF_TRY_OR(done, pf_safetensors_write(writer, entry.numbers, entry.count * sizeof *entry.numbers));
+        PF_TRY_OR(done, write_row(writer, o->shape->half, &entry));
     if (status != PF_END) goto done;
     status = pf_safetensors_commit(writer, NULL);
     writer = NULL;
@@ -122,7 +141,7 @@ static pf_status write_npy(output *o)
     pf_journal_entry entry;
     pf_status status;
     const int rank = matrix_shape(o, shape);
-    PF_TRY(pf_npy_writer_open(o->path, rank, shape, &writer));
+    PF_TRY((o->shape->half ? pf_npy_writer_open_half : pf_npy_writer_open)(o->path, rank, shape, &writer));
     while ((status = pf_journal_next(o->journal, &entry)) == PF_OK)
         PF_TRY_OR(failed, pf_npy_writer_write(writer, entry.numbers, entry.count));
     if (status != PF_END) goto failed;
@@ -186,6 +205,7 @@ static pf_status write_each(output *o)
     const uint64_t layers = (uint64_t)o->shape->n_layers, width = (uint64_t)o->shape->width;
     PF_TRY(pf_journal_rewind(o->journal));
     PF_TRY(pf_tensor_file_open(o->path, &file));
+    if (o->shape->half) pf_tensor_file_use_half(&file);
     while ((status = pf_journal_next(o->journal, &entry)) == PF_OK) {
         const uint64_t rows = entry.count / (layers * width);
         const uint64_t several[] = {layers, rows, width}, one[] = {rows, width};

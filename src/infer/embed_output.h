@@ -7,10 +7,11 @@
 typedef struct pf_embed_shape {
     bool pooled;
     int n_layers, width; // D
+    bool half;           // stored in half precision
 } pf_embed_shape;
 
 // Errors: PF_ERROR_USAGE with the endings there are.
-pf_status pf_embed_check_output(const char *path, bool pooled);
+pf_status pf_embed_check_output(const char *path, const pf_embed_shape *shape);
 
 // Writes all entries of the journal. The file appears whole or not at all. Errors: PF_ERROR_FAILED.
 pf_status pf_embed_write_output(const char *path, const pf_embed_shape *shape, pf_journal *journal);

@@ -1,5 +1,6 @@
 // Named tensors into a file of either format. See tensor_file.h.
 #include "infer/tensor_file.h"
+#include "store/number_type.h"
 
 #include <string.h>
 #include <strings.h>
@@ -21,9 +22,15 @@ pf_status pf_tensor_file_open(const char *path, pf_tensor_file *file)
                    pf_quote(quoted, path, strlen(path)));
 }
 
+void pf_tensor_file_use_half(pf_tensor_file *file)
+{
+    file->is_half = true;
+    if (file->npz) pf_npz_use_half(file->npz);
+}
+
 pf_status pf_tensor_file_begin(pf_tensor_file *file, const char *name, int rank, const uint64_t *shape)
 {
-    pf_tensor_spec spec = {.name = name, .type = PF_F32, .rank = rank};
+    pf_tensor_spec spec = {.name = name, .type = file->is_half ? PF_F16 : PF_F32, .rank = rank};
     for (int i = 0; i < rank; i++) spec.shape[i] = shape[i];
     if (file->spool) return pf_safetensors_spool_begin(file->spool, &spec);
     return pf_npz_begin(file->npz, name, rank, shape);
@@ -31,8 +38,16 @@ pf_status pf_tensor_file_begin(pf_tensor_file *file, const char *name, int rank,
 
 pf_status pf_tensor_file_write(pf_tensor_file *file, const float *data, size_t count)
 {
-    if (file->spool) return pf_safetensors_spool_write(file->spool, data, count * sizeof *data);
-    return pf_npz_write(file->npz, data, count);
+    enum { PART = 1024 };
+    uint16_t half[PART];
+    if (file->npz) return pf_npz_write(file->npz, data, count);
+    if (!file->is_half) return pf_safetensors_spool_write(file->spool, data, count * sizeof *data);
+    for (size_t first = 0; first < count; first += PART) {
+        const size_t part = count - first < PART ? count - first : PART;
+        for (size_t i = 0; i < part; i++) half[i] = pf_half_from_float(data[first + i]);
+        PF_TRY(pf_safetensors_spool_write(file->spool, half, part * sizeof *half));
+    }
+    return PF_OK;
 }
 
 pf_status pf_tensor_file_add(pf_tensor_file *file, const char *name, int rank, const uint64_t *shape,

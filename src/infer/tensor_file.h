@@ -12,6 +12,7 @@
 typedef struct pf_tensor_file {
     pf_safetensors_spool *spool; // one of the two
     pf_npz *npz;
+    bool is_half;
 } pf_tensor_file; // zero-initialise it
 
 // Whether `path` ends in `ending` (".npz"), whatever its case.
@@ -19,6 +20,7 @@ bool pf_path_ends(const char *path, const char *ending);
 
 // Errors: PF_ERROR_USAGE for another ending, PF_ERROR_FAILED.
 pf_status pf_tensor_file_open(const char *path, pf_tensor_file *file);
+void pf_tensor_file_use_half(pf_tensor_file *file); // stores numbers in half precision
 pf_status pf_tensor_file_add(pf_tensor_file *file, const char *name, int rank, const uint64_t *shape,
                              const float *data);
 // The same in pieces: numbers belong to the tensor begun last.

@@ -31,6 +31,8 @@ pf_status pf_npy_write(const char *path, const float *data, int rank, const uint
 // An array row by row. Commit errors: PF_ERROR_USAGE when the numbers do not fill the shape.
 typedef struct pf_npy_writer pf_npy_writer;
 pf_status pf_npy_writer_open(const char *path, int rank, const uint64_t *shape, pf_npy_writer **out);
+// The same with numbers stored in half precision, rounded to nearest.
+pf_status pf_npy_writer_open_half(const char *path, int rank, const uint64_t *shape, pf_npy_writer **out);
 pf_status pf_npy_writer_write(pf_npy_writer *writer, const float *data, size_t count);
 pf_status pf_npy_writer_commit(pf_npy_writer *writer);
 void pf_npy_writer_discard(pf_npy_writer *writer);
@@ -39,6 +41,7 @@ void pf_npy_writer_discard(pf_npy_writer *writer);
 // ends where the next begins. `np.load(path)[name]` gives it back. The archive cannot be a pipe.
 typedef struct pf_npz pf_npz;
 pf_status pf_npz_open(const char *path, pf_npz **out);
+void pf_npz_use_half(pf_npz *npz); // arrays begun from here on are stored in half precision
 pf_status pf_npz_begin(pf_npz *npz, const char *name, int rank, const uint64_t *shape);
 pf_status pf_npz_write(pf_npz *npz, const float *data, size_t count);
 // An array of texts (UTF-8; bytes that are not become U+FFFD), of NumPy's type '<U'.

@@ -48,9 +48,10 @@ struct pf_npy_writer {
     int rank;
     uint64_t shape[PF_NPY_MAX_RANK];
     uint64_t count;
+    const char *descr;
 };
 
-pf_status pf_npy_writer_open(const char *path, int rank, const uint64_t *shape, pf_npy_writer **out)
+static pf_status open_writer(const char *path, const char *descr, int rank, const uint64_t *shape, pf_npy_writer **out)
 {
     *out = NULL;
     PF_CHECK(rank >= 0 && rank <= PF_NPY_MAX_RANK, PF_ERROR_USAGE, "%s: %d dimensions", path, rank);
@@ -58,9 +59,10 @@ pf_status pf_npy_writer_open(const char *path, int rank, const uint64_t *shape, 
     PF_TRY(pf_alloc(&memory, 1, sizeof(pf_npy_writer), "npy writer"));
     pf_npy_writer *writer = memory;
     writer->rank = rank;
+    writer->descr = descr;
     if (rank) memcpy(writer->shape, shape, (size_t)rank * sizeof *shape);
     char header[PF_NPY_HEADER_BYTES];
-    const size_t length = pf_npy_header(header, "<f4", rank, shape);
+    const size_t length = pf_npy_header(header, descr, rank, shape);
     pf_status status = pf_copy_text(&writer->path, path);
     if (status == PF_OK) status = pf_writer_open(path, &writer->file);
     if (status == PF_OK) status = pf_writer_write(writer->file, header, length);
@@ -69,10 +71,27 @@ pf_status pf_npy_writer_open(const char *path, int rank, const uint64_t *shape, 
     return status;
 }
 
+pf_status pf_npy_writer_open(const char *path, int rank, const uint64_t *shape, pf_npy_writer **out)
+{
+    return open_writer(path, "<f4", rank, shape, out);
+}
+
+pf_status pf_npy_writer_open_half(const char *path, int rank, const uint64_t *shape, pf_npy_writer **out)
+{
+    return open_writer(path, "<f2", rank, shape, out);
+}
+
 pf_status pf_npy_writer_write(pf_npy_writer *writer, const float *data, size_t count)
 {
-    PF_TRY(pf_writer_write(writer->file, data, count * sizeof *data));
+    enum { PART = 1024 };
+    uint16_t half[PART];
     writer->count += count;
+    if (strcmp(writer->descr, "<f4") == 0) return pf_writer_write(writer->file, data, count * sizeof *data);
+    for (size_t first = 0; first < count; first += PART) {
+        const size_t part = count - first < PART ? count - first : PART;
+        for (size_t i = 0; i < part; i++) half[i] = pf_half_from_float(data[first + i]);
+        PF_TRY(pf_writer_write(writer->file, half, part * sizeof *half));
+    }
     return PF_OK;
 }
 
@@ -82,7 +101,7 @@ static pf_status finish(pf_npy_writer *writer)
     PF_TRY(pf_npy_close_shape(writer->shape, writer->rank, writer->count));
     if (!is_open) return PF_OK;
     char header[PF_NPY_HEADER_BYTES];
-    const size_t length = pf_npy_header(header, "<f4", writer->rank, writer->shape);
+    const size_t length = pf_npy_header(header, writer->descr, writer->rank, writer->shape);
     return pf_writer_patch(writer->file, 0, header, length);
 }
 

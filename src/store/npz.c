@@ -37,6 +37,7 @@ struct pf_npz {
     uint64_t shape[PF_NPY_MAX_RANK];
     uint64_t count;       // numbers so far
     uint32_t crc;         // of the numbers
+    int is_half;
 };
 
 static char *put(char *at, uint64_t value, int bytes)
@@ -158,13 +159,23 @@ static pf_status close_entry(pf_npz *npz, const char *header, size_t length, uin
     return PF_OK;
 }
 
+static const char *number_descr(const pf_npz *npz)
+{
+    return npz->is_half ? "<f2" : "<f4";
+}
+
+void pf_npz_use_half(pf_npz *npz)
+{
+    npz->is_half = 1;
+}
+
 static pf_status end_array(pf_npz *npz)
 {
     if (!npz->name) return PF_OK;
     PF_TRY(pf_context(pf_npy_close_shape(npz->shape, npz->rank, npz->count), "%s: %.100s", npz->path, npz->name));
     char header[PF_NPY_HEADER_BYTES];
-    const size_t length = pf_npy_header(header, "<f4", npz->rank, npz->shape);
-    return close_entry(npz, header, length, npz->count * sizeof(float));
+    const size_t length = pf_npy_header(header, number_descr(npz), npz->rank, npz->shape);
+    return close_entry(npz, header, length, npz->count * (npz->is_half ? sizeof(uint16_t) : sizeof(float)));
 }
 
 pf_status pf_npz_begin(pf_npz *npz, const char *name, int rank, const uint64_t *shape)
@@ -175,14 +186,27 @@ pf_status pf_npz_begin(pf_npz *npz, const char *name, int rank, const uint64_t *
     npz->rank = rank;
     if (rank) memcpy(npz->shape, shape, (size_t)rank * sizeof *shape);
     char header[PF_NPY_HEADER_BYTES];
-    return pf_writer_write(npz->file, header, pf_npy_header(header, "<f4", rank, shape));
+    return pf_writer_write(npz->file, header, pf_npy_header(header, number_descr(npz), rank, shape));
+}
+
+static pf_status write_bytes(pf_npz *npz, const void *data, size_t bytes)
+{
+    PF_TRY(pf_writer_write(npz->file, data, bytes));
+    npz->crc = (uint32_t)crc32_z(npz->crc, data, bytes);
+    return PF_OK;
 }
 
 pf_status pf_npz_write(pf_npz *npz, const float *data, size_t count)
 {
-    PF_TRY(pf_writer_write(npz->file, data, count * sizeof *data));
-    npz->crc = (uint32_t)crc32_z(npz->crc, (const Bytef *)data, count * sizeof *data);
+    enum { PART = 1024 };
+    uint16_t half[PART];
     npz->count += count;
+    if (!npz->is_half) return write_bytes(npz, data, count * sizeof *data);
+    for (size_t first = 0; first < count; first += PART) {
+        const size_t part = count - first < PART ? count - first : PART;
+        for (size_t i = 0; i < part; i++) half[i] = pf_half_from_float(data[first + i]);
+        PF_TRY(write_bytes(npz, half, part * sizeof *half));
+    }
     return PF_OK;
 }
 

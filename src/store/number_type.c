@@ -51,6 +51,22 @@ float pf_float_from_bfloat(uint16_t bits)
     return float_of_bits((uint32_t)bits << 16);
 }
 
+uint16_t pf_half_from_float(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00);  // not a number
+    if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00); // rounds to more than 65504
+    if (magnitude < 0x38800000u) {                                  // subnormal: adding 1/2 rounds to units of 2^-24
+        const float shifted = float_of_bits(magnitude) + 0.5f;
+        memcpy(&bits, &shifted, sizeof bits);
+        return (uint16_t)(sign | (bits - 0x3f000000u));
+    }
+    const uint32_t odd = magnitude >> 13 & 1;
+    return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xfff + odd) >> 13));
+}
+
 float pf_float_from_half(uint16_t bits)
 {
     const uint32_t sign = (uint32_t)(bits & 0x8000) << 16, exponent = bits >> 10 & 31, fraction = bits & 0x3ff;

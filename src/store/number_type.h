@@ -38,6 +38,10 @@ pf_status pf_number_type_read(const char *name, pf_number_type *out);
 // types that are no floating-point numbers.
 pf_status pf_numbers_to_float(float *out, const void *numbers, size_t count, pf_number_type type);
 
+// The nearest half-precision number, ties to even; infinite beyond 65504.
+enum { PF_LARGEST_HALF = 65504 };
+uint16_t pf_half_from_float(float x);
+
 float pf_float_from_half(uint16_t bits);
 float pf_float_from_bfloat(uint16_t bits);
 

@@ -98,6 +98,26 @@ START_TEST(small_floats_are_exact)
 }
 END_TEST
 
+// Every half and what lies between it and the next one, above and below zero.
+START_TEST(floats_become_the_nearest_half_ties_to_even)
+{
+    for (uint32_t bits = 0; bits < 0x7bff; bits++) {
+        const float low = pf_float_from_half((uint16_t)bits), high = pf_float_from_half((uint16_t)(bits + 1));
+        const float middle = (low + high) / 2; // exact
+        ck_assert_uint_eq(pf_half_from_float(low), bits);
+        ck_assert_uint_eq(pf_half_from_float(-low), bits | 0x8000);
+        ck_assert_uint_eq(pf_half_from_float(nextafterf(middle, 0)), bits);
+        ck_assert_uint_eq(pf_half_from_float(nextafterf(middle, INFINITY)), bits + 1);
+        ck_assert_uint_eq(pf_half_from_float(middle), bits & 1 ? bits + 1 : bits);
+    }
+    ck_assert_uint_eq(pf_half_from_float(65504), 0x7bff);
+    ck_assert_uint_eq(pf_half_from_float(65519.99f), 0x7bff);
+    ck_assert_uint_eq(pf_half_from_float(65520), 0x7c00);
+    ck_assert_uint_eq(pf_half_from_float(-INFINITY), 0xfc00);
+    ck_assert(isnan(pf_float_from_half(pf_half_from_float(NAN))));
+}
+END_TEST
+
 START_TEST(doubles_and_halves_are_read_as_floats)
 {
     enum { COUNT = 20000 }; // more than a chunk of the reader
@@ -242,6 +262,7 @@ Suite *suite(void)
     tcase_add_test(cases, what_is_written_comes_back);
     tcase_add_test(cases, a_file_with_too_few_or_too_many_bytes_is_not_made);
     tcase_add_test(cases, small_floats_are_exact);
+    tcase_add_test(cases, floats_become_the_nearest_half_ties_to_even);
     tcase_add_test(cases, doubles_and_halves_are_read_as_floats);
     tcase_add_test(cases, spooled_tensors_come_back);
     tcase_add_test(cases, files_of_another_program_are_read);

@@ -5,7 +5,7 @@ import math
 import struct
 import zipfile
 
-SIZES = {"F32": ("f", 4), "F64": ("d", 8), "<f4": ("f", 4), "<f8": ("d", 8)}
+SIZES = {"F32": ("f", 4), "F64": ("d", 8), "F16": ("e", 2), "<f2": ("e", 2), "<f4": ("f", 4), "<f8": ("d", 8)}
 
 
 def numbers(data, kind, shape):

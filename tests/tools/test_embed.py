@@ -165,6 +165,24 @@ class Embed(DeviceTest):
         self.succeeds("embed", MLM, *command, "--resume")  # of which nothing is known
         self.succeeds("embed", MLM, *command)
 
+    def test_half_precision_is_the_rounded_number_at_half_the_size(self):
+        self.write("in.fa", ">ubi\nMQIFVKTLTGKTITLEVEPSDT\n>one\nM\n")
+        for arguments in ((), ("--layers", "0,-1"), ("--pool", "none")):
+            for ending in (".npz", ".safetensors") + (() if "none" in arguments else (".npy",)):
+                self.succeeds("embed", MLM, "in.fa", "-o", "full" + ending, *arguments, *TILE)
+                self.succeeds("embed", MLM, "in.fa", "-o", "half" + ending, "--half", *arguments, *TILE)
+                read = {".npz": tensors.npz, ".safetensors": lambda path: tensors.safetensors(path)[0],
+                        ".npy": lambda path: {"embeddings": tensors.npy(self.data(path))}}[ending]
+                full, half = read(self.path("full" + ending)), read(self.path("half" + ending))
+                self.assertEqual(list(half), list(full))
+                for name in set(full) - {"ids"}:
+                    rounded = [struct.unpack("<e", struct.pack("<e", x))[0] for x in full[name][1]]
+                    self.assertEqual(half[name], (full[name][0], rounded))
+                    self.assertNotEqual(rounded, full[name][1])
+        self.assertLess(len(self.data("half.npy")), len(self.data("full.npy")))
+        self.fails(2, "a table has no half precision", "embed", MLM, "in.fa", "-o", "x.tsv", "--half")
+        self.fails(2, "half precision", "embed", MLM, "in.fa", "-o", "full.npz", "--resume", "--half")
+
     def test_names_of_any_kind_are_safe(self):
         names = ["a/../../b", "x" * 70000, "x" * 70000, "\u00e9" * 40000, "C:\\d", "-"]
         self.write("names.fa", "".join(f">{name} more words\nMKVLA\n" for name in names))
