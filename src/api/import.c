@@ -13,7 +13,13 @@ static pf_status configure(pf_import_job *job, const pf_import_options *o, struc
     PF_TRY(pf_import_config(job, o->tokens, config));
     for (int i = 0; i < o->n_settings; i++) PF_TRY(pf_config_set(config, o->settings[i]));
     const pf_status status = pf_config_finish(config, o->n_settings ? PF_CONFIG_USER : PF_CONFIG_MODEL);
-    return pf_context(status, "%s", job->source->path);
+    PF_TRY(pf_context(status, "%s", job->source->path));
+    // Where keys are far from their largest exponent, that sum is most of a feature.
+    if (job->kind == PF_FAMILY_PERFORMER_PYTORCH && config->attention.kernel == PF_FAVOR_SOFTMAX)
+        return pf_text_add(&job->notes,
+                           "performer-pytorch adds 1e-4 to each softmax feature after scaling it, this "
+                           "program adds nothing: results differ until the model is trained on\n");
+    return PF_OK;
 }
 
 // "import of esm2_t6_8M_UR50D (esm)", unless the file says where it came from itself.

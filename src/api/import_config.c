@@ -171,6 +171,10 @@ static pf_status read_tokens(const pf_import_job *job, const char *given, struct
 {
     char *path = NULL;
     pf_status status;
+    PF_CHECK(
+        given || pf_is_directory(job->source->path), PF_ERROR_USAGE,
+        "%s: a file of weights does not say what its tokens are; give them with --tokens FILE, one a line",
+        job->source->path);
     PF_TRY(pf_join_path(&path, job->source->path, "vocab.txt"));
     const char *file = given ? given : pf_exists(path) ? path : NULL;
     const json_t *list = json_object_get(job->source->config, "vocab_list");

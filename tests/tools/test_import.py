@@ -249,6 +249,46 @@ class Import(DeviceTest):
         self.fails(3, "tools/to-safetensors makes it", "import", "case0", "-o", "no")
         self.fails(2, "attention.kernel", "import", ESM, "-o", "no", "--attention", "favor", "--kernel", "swish")
 
+    def test_a_state_dict_of_performer_pytorch(self):
+        A, D, F, M, E, most = 25, 8, 12, 6, 4, 16
+        layers = {"0.norm.weight": [D], "0.norm.bias": [D], "0.fn.to_q.weight": [D, D], "0.fn.to_k.weight": [D, D],
+                  "0.fn.to_v.weight": [D, D], "0.fn.to_out.weight": [D, D], "0.fn.fast_attention.projection_matrix": [M, E],
+                  "1.norm.weight": [D], "1.norm.bias": [D], "1.fn.fn.w1.weight": [F, D], "1.fn.fn.w1.bias": [F],
+                  "1.fn.fn.w2.weight": [D, F], "1.fn.fn.w2.bias": [D]}
+        shapes = {"token_emb.weight": [A, D], "pos_emb.emb": [most, D], "layer_pos_emb.emb": [most, E],
+                  **{f"performer.net.layers.{i}.{name}": shape for i in (0, 1) for name, shape in layers.items()},
+                  "norm.weight": [D], "norm.bias": [D], "to_out.weight": [A, D], "to_out.bias": [A]}
+        raw = {}
+        for name, shape in shapes.items():
+            count = math.prod(shape)
+            raw[name] = ["F32", shape, struct.pack(f"<{count}f", *(math.sin(len(name) + i) for i in range(count)))]
+        write_raw(self.path("dict.safetensors"), raw)
+        self.write("tokens.txt", "\n".join("<pad> <cls> <eos> <mask> A C D E F G H I K L M N P Q R S T V W Y X".split()))
+        code, _, said = self.run_program("import", "dict.safetensors", "--tokens", "tokens.txt", "-o", "model")
+        self.assertEqual(code, 0, said)
+        self.assertIn("adds 1e-4 to each softmax feature", said)
+        self.assertIn("does not say its kernel", said)
+        config = json.loads(self.read("model/config.json"))
+        self.assertEqual([config[key] for key in ("num_hidden_layers", "num_attention_heads", "position_embedding_type")],
+                         [2, D // E, "learned_rotary"])
+        self.assertEqual(config["attention"]["num_features"], M)
+        # Pairs (0,1), (2,3) of each head become (0,2), (1,3), in queries, keys and the projection's columns; values stay.
+        got = read_raw(self.path("model/model.safetensors"))
+        order, row = [0, 2, 1, 3, 4, 6, 5, 7], 4 * D
+        for name, old in (("query", "to_q"), ("key", "to_k"), ("value", "to_v")):
+            data = raw[f"performer.net.layers.1.0.fn.{old}.weight"][2]
+            moved = b"".join(data[row * i:row * i + row] for i in (order if name != "value" else range(D)))
+            self.assertEqual(got[f"layers.1.attention.{name}.weight"][2], moved, name)
+        w = struct.unpack(f"<{M * E}f", raw["performer.net.layers.0.0.fn.fast_attention.projection_matrix"][2])
+        self.assertEqual(struct.unpack(f"<{M * E}f", got["layers.0.attention.projection"][2]),
+                         tuple(w[E * m + i] for m in range(M) for i in (0, 2, 1, 3)))
+        self.succeeds("logits", "model", SEQUENCES, "-o", "out.npz", *TILE)
+        self.fails(2, "give them with --tokens FILE", "import", "dict.safetensors", "-o", "no")
+        del raw["performer.net.layers.1.1.norm.bias"]
+        write_raw(self.path("dict.safetensors"), raw)
+        self.fails(3, "performer.net.layers.1.1.norm.bias is missing, expected [8]", "import", "dict.safetensors",
+                   "--tokens", "tokens.txt", "-o", "no")
+
     def test_what_the_format_cannot_say_is_named(self):
         self.succeeds("import", BERT, "-o", "bert")
         self.fails(2, "format esm cannot say", "export", "bert", "-o", "no")
