@@ -21,10 +21,14 @@ KERNEL void favor_sum(OUT scratch, __global const int4 *restrict blocks, IN k, c
     OUT S = scratch + PACKED + ((size_t)get_group_id(1) * n_heads + h) * STATE;
     for (int t0 = 0; t0 < block.y; t0 += T) {
         const size_t row = block.x + t0;
-        load_transposed(x, k + row * k_stride + k_offset + h * E, k_stride, block.y - t0);
-        load_tile(y, v + row * v_stride + v_offset + h * E, v_stride, block.y - t0);
+        GLOBAL_IN keys = k + row * k_stride + k_offset + h * E;
+        GLOBAL_IN values = v + row * v_stride + v_offset + h * E;
+        load_transposed(x, keys, k_stride, block.y - t0);
+        load_tile(y, values, v_stride, block.y - t0);
         load_ones(ones, block.y - t0);
         for (int m0 = first; m0 < F; m0 += get_num_groups(2) * FP) {
+            fetch_rows(keys + T * k_stride, k_stride, block.y - t0 - T, m0 / FP, F / FP);
+            fetch_rows(values + T * v_stride, v_stride, block.y - t0 - T, m0 / FP, F / FP);
             features(packed + m0 * EP, x, phi, epsilon);
             clear_padding(phi, m0);
             add_state(S + m0 * EP, S + F * EP + m0, phi, y, ones, t0 == 0);
@@ -32,7 +36,9 @@ KERNEL void favor_sum(OUT scratch, __global const int4 *restrict blocks, IN k, c
     }
 }
 
-// groups: heads, sequences, parts: each part does every n-th piece of WG*VEC numbers. The sums go to `states`,
+#define TOGETHER (WG > 1 ? 1 : F % (8 * VEC) == 0 ? 8 : 1)
+
+// groups: heads, sequences, parts: each part does every n-th piece of numbers. The sums go to `states`,
 // or, where that is the scratch buffer, behind its first `behind` states.
 KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *restrict sequences, IN scratch)
 {
@@ -40,22 +46,29 @@ KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *rest
     const int4 sequence = sequences[get_group_id(1)];
     IN from = scratch + PACKED + ((size_t)sequence.z * n_heads + h) * STATE;
     OUT to = states + (behind < 0 ? 0 : PACKED + behind * STATE) + ((size_t)get_group_id(1) * n_heads + h) * STATE;
-    const int step = get_num_groups(2) * WG * VEC;
-    for (int i = (get_group_id(2) * WG + LID) * VEC; i < F * (EP + 1); i += step) {
-        vec sum = 0;
-        for (int b = 0; b < sequence.w; b++) sum += VLOAD(from + (size_t)b * n_heads * STATE + i);
-        VSTORE(sum, to + i);
+    // Blocks are far apart: several vectors of each at a time. F (EP + 1) divides by all of them.
+    const int step = get_num_groups(2) * WG * VEC * TOGETHER;
+    for (int i = (get_group_id(2) * WG + LID) * VEC * TOGETHER; i < F * (EP + 1); i += step) {
+        vec sum[TOGETHER];
+        UNROLL for (int s = 0; s < TOGETHER; s++) sum[s] = 0;
+        for (int b = 0; b < sequence.w; b++)
+            UNROLL for (int s = 0; s < TOGETHER; s++) sum[s] += VLOAD(from + (size_t)b * n_heads * STATE + i + s * VEC);
+        UNROLL for (int s = 0; s < TOGETHER; s++) VSTORE(sum[s], to + i + s * VEC);
     }
 }
 
 INLINE void add_normalizers(LOCAL parts, LOCAL_IN phi, GLOBAL_IN z, const int first)
 {
-    FOR_MINE(i, PARTS * (T / VEC))
+    FOR_MINE(i, PARTS * (T / VEC / SIDE))
     {
-        const int t = i % (T / VEC) * VEC, part = i / (T / VEC);
-        vec r = first ? (vec)(0.0f) : VLOAD(parts + part * T + t);
-        for (int m = part; m < FP; m += PARTS) r = fma(VLOAD(phi + m * T + t), (vec)(z[m]), r);
-        VSTORE(r, parts + part * T + t);
+        const int t = i % (T / VEC / SIDE) * SIDE * VEC, part = i / (T / VEC / SIDE);
+        vec r[SIDE];
+        UNROLL for (int s = 0; s < SIDE; s++) r[s] = first ? (vec)(0.0f) : VLOAD(parts + part * T + t + s * VEC);
+        for (int m = part; m < FP; m += PARTS) {
+            const vec one = (vec)(z[m]);
+            UNROLL for (int s = 0; s < SIDE; s++) r[s] = fma(VLOAD(phi + m * T + t + s * VEC), one, r[s]);
+        }
+        UNROLL for (int s = 0; s < SIDE; s++) VSTORE(r[s], parts + part * T + t + s * VEC);
     }
     BARRIER;
 }
@@ -86,13 +99,17 @@ KERNEL void favor_apply(OUT o, const int o_stride, const int o_offset, OUT R, __
     for (int t0 = get_group_id(2) * T; t0 < block.y; t0 += get_num_groups(2) * T) {
         const size_t row = block.x + t0;
         const int n = min(T, block.y - t0);
-        load_transposed(x, q + row * q_stride + q_offset + h * E, q_stride, n);
+        GLOBAL_IN queries = q + row * q_stride + q_offset + h * E;
+        OUT rows = o + row * o_stride + o_offset + h * E;
+        load_transposed(x, queries, q_stride, n);
         for (int m0 = 0; m0 < F; m0 += FP) {
+            fetch_rows(queries + T * q_stride, q_stride, block.y - t0 - T, m0 / FP, F / FP);
+            fetch_rows(rows, o_stride, n, m0 / FP, F / FP);
             features(packed + m0 * EP, x, phi, epsilon);
             add_rows(phi, S + m0 * EP, y, m0 == 0);
             add_normalizers(parts, phi, z + m0, m0 == 0);
         }
         finish_normalizers(scale, R + row * n_heads + h, parts, n_heads, n);
-        store_tile(o + row * o_stride + o_offset + h * E, y, scale, o_stride, n);
+        store_tile(rows, y, scale, o_stride, n);
     }
 }

@@ -47,18 +47,26 @@ KERNEL void favor_grad_query(OUT dq, const int dq_stride, const int dq_offset, O
     for (int t0 = 0; t0 < block.y; t0 += T) {
         const size_t row = block.x + t0;
         const int n = min(T, block.y - t0);
-        load_transposed(x, q + row * q_stride + q_offset + h * E, q_stride, n);
-        load_gradient(e, w, gradient + row * g_stride + g_offset + h * E, g_stride, o + row * o_stride + o_offset + h * E,
-                      o_stride, R + row * n_heads + h, n_heads, n);
+        GLOBAL_IN queries = q + row * q_stride + q_offset + h * E;
+        GLOBAL_IN gradients = gradient + row * g_stride + g_offset + h * E;
+        GLOBAL_IN outputs = o + row * o_stride + o_offset + h * E;
+        OUT results = dq + row * dq_stride + dq_offset + h * E;
+        load_transposed(x, queries, q_stride, n);
+        load_gradient(e, w, gradients, g_stride, outputs, o_stride, R + row * n_heads + h, n_heads, n);
         load_ones(ones, n);
         transpose_tile(eT, e);
+        const int next = block.y - t0 - T;
         for (int m0 = 0; m0 < F; m0 += FP) {
+            fetch_rows(results, dq_stride, n, m0 / FP, F / FP);
+            fetch_rows(queries + T * q_stride, q_stride, next, m0 / FP, F / FP);
+            fetch_rows(gradients + T * g_stride, g_stride, next, m0 / FP, F / FP);
+            if (RENORMALIZE) fetch_rows(outputs + T * o_stride, o_stride, next, m0 / FP, F / FP);
             features_and_slopes(packed + m0 * EP, x, phi, slopes, epsilon);
             add_state(dS + m0 * EP, dS + F * EP + m0, phi, e, w, t0 == 0);
             state_times(S + m0 * EP, S + F * EP + m0, eT, w, slopes, dphi);
             add_rows(dphi, packed + m0 * EP, y, m0 == 0);
         }
-        store_tile(dq + row * dq_stride + dq_offset + h * E, y, ones, dq_stride, n);
+        store_tile(results, y, ones, dq_stride, n);
     }
 }
 
@@ -76,17 +84,26 @@ KERNEL void favor_grad_key(OUT dk, const int dk_stride, const int dk_offset, OUT
     for (int t0 = get_group_id(2) * T; t0 < block.y; t0 += get_num_groups(2) * T) {
         const size_t row = block.x + t0;
         const int n = min(T, block.y - t0);
-        load_transposed(x, k + row * k_stride + k_offset + h * E, k_stride, n);
-        load_transposed(vT, v + row * v_stride + v_offset + h * E, v_stride, n);
+        GLOBAL_IN keys = k + row * k_stride + k_offset + h * E;
+        GLOBAL_IN values = v + row * v_stride + v_offset + h * E;
+        OUT key_results = dk + row * dk_stride + dk_offset + h * E;
+        OUT value_results = dv + row * dv_stride + dv_offset + h * E;
+        load_transposed(x, keys, k_stride, n);
+        load_transposed(vT, values, v_stride, n);
         load_ones(ones, n);
+        const int next = block.y - t0 - T;
         for (int m0 = 0; m0 < F; m0 += FP) {
+            fetch_rows(key_results, dk_stride, n, m0 / FP, F / FP);
+            fetch_rows(value_results, dv_stride, n, m0 / FP, F / FP);
+            fetch_rows(keys + T * k_stride, k_stride, next, m0 / FP, F / FP);
+            fetch_rows(values + T * v_stride, v_stride, next, m0 / FP, F / FP);
             features_and_slopes(packed + m0 * EP, x, phi, slopes, epsilon);
             clear_padding(phi, m0); // W is 0 there, dphi may be anything
             state_times(dS + m0 * EP, dS + F * EP + m0, vT, ones, slopes, dphi);
             add_rows(dphi, packed + m0 * EP, y, m0 == 0);
             add_rows(phi, dS + m0 * EP, u, m0 == 0);
         }
-        store_tile(dk + row * dk_stride + dk_offset + h * E, y, ones, dk_stride, n);
-        store_tile(dv + row * dv_stride + dv_offset + h * E, u, ones, dv_stride, n);
+        store_tile(key_results, y, ones, dk_stride, n);
+        store_tile(value_results, u, ones, dv_stride, n);
     }
 }

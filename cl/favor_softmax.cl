@@ -20,18 +20,31 @@ KERNEL void favor_sum(OUT scratch, __global const int4 *restrict blocks, IN k, c
     OUT S = scratch + PACKED + ((size_t)get_group_id(1) * n_heads + h) * STATE;
     for (int t0 = 0; t0 < block.y; t0 += T) {
         const size_t row = block.x + t0;
-        load_transposed(x, k + row * k_stride + k_offset + h * E, k_stride, block.y - t0);
-        load_tile(y, v + row * v_stride + v_offset + h * E, v_stride, block.y - t0);
+        GLOBAL_IN keys = k + row * k_stride + k_offset + h * E;
+        GLOBAL_IN values = v + row * v_stride + v_offset + h * E;
+        load_transposed(x, keys, k_stride, block.y - t0);
+        load_tile(y, values, v_stride, block.y - t0);
         load_ones(ones, block.y - t0);
         half_norms(half_norm, x, block.y - t0, MAP_SOFTMAX_TRIG ? -INFINITY : INFINITY);
         for (int m0 = first; m0 < F; m0 += get_num_groups(2) * FP) {
+            fetch_rows(keys + T * k_stride, k_stride, block.y - t0 - T, m0 / FP, F / FP);
+            fetch_rows(values + T * v_stride, v_stride, block.y - t0 - T, m0 / FP, F / FP);
             running_key_features(packed, S + F * (EP + 1) + m0, m0, x, half_norm, phi, factor, t0 == 0);
             add_scaled_state(S + m0 * EP, S + F * EP + m0, factor, phi, y, ones, t0 == 0);
         }
     }
 }
 
-// groups: heads, sequences, parts: each part does every n-th piece of WG*VEC numbers. behind < 0: states of keys are
+#define TOGETHER (WG == 1 ? EP / VEC : 1)
+
+// What sums of a block are times as they are brought from its own references to the common ones.
+INLINE vec weight_of(const vec own, const vec most, const int behind)
+{
+    const vec factor = select(vec_exp(own - most), (vec)(0.0f), most == (vec)(-INFINITY));
+    return behind < 0 ? factor : (vec)(1.0f);
+}
+
+// groups: heads, sequences, parts: each part does every n-th piece. behind < 0: states of keys are
 // brought to common references and go to `states`; else these are gradients, all relative to the references that
 // lie with them, and their plain sums go to scratch, behind its first `behind` states.
 KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *restrict sequences, IN scratch)
@@ -42,18 +55,32 @@ KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *rest
     IN from = scratch + PACKED + ((size_t)sequence.z * n_heads + h) * STATE;
     IN c = from + F * (EP + 1);
     OUT to = states + (behind < 0 ? 0 : PACKED + behind * STATE) + ((size_t)get_group_id(1) * n_heads + h) * STATE;
-    const int step = get_num_groups(2) * WG * VEC;
-    for (int i = (get_group_id(2) * WG + LID) * VEC; i < F * (EP + 2); i += step) {
-        vec sum = 0, most = -INFINITY;
-        const int m = i < F * EP ? i / EP : i % F; // F and EP are multiples of VEC
-        for (int b = 0; b < sequence.w; b++)
-            most = fmax(most, i < F * EP ? (vec)(c[b * next + m]) : VLOAD(c + b * next + m));
+    // Rows of S: blocks are far apart, so a CPU takes a whole row of each at a time.
+    const int items = get_num_groups(2) * WG, item = get_group_id(2) * WG + LID;
+    for (int i = item * VEC * TOGETHER; i < F * EP; i += items * VEC * TOGETHER) {
+        const int m = i / EP;
+        vec sum[TOGETHER];
+        float most = -INFINITY;
+        UNROLL for (int s = 0; s < TOGETHER; s++) sum[s] = 0;
+        for (int b = 0; b < sequence.w; b++) most = fmax(most, c[b * next + m]);
         for (int b = 0; b < sequence.w; b++) {
-            const vec own = i < F * EP ? (vec)(c[b * next + m]) : VLOAD(c + b * next + m);
-            const vec factor = select(vec_exp(own - most), (vec)(0.0f), most == (vec)(-INFINITY));
-            sum = fma(behind < 0 ? factor : (vec)(1.0f), VLOAD(from + b * next + i), sum);
+            const vec factor = weight_of(c[b * next + m], most, behind);
+            UNROLL for (int s = 0; s < TOGETHER; s++) sum[s] = fma(factor, VLOAD(from + b * next + i + s * VEC), sum[s]);
         }
-        VSTORE(i < F * (EP + 1) ? sum : most, to + i);
+        UNROLL for (int s = 0; s < TOGETHER; s++) VSTORE(sum[s], to + i + s * VEC);
+    }
+    BARRIER;
+    // z, and the common references. All items count alike, see FOR_MINE.
+    for (int first = 0; first < F; first += items * VEC) {
+        const int m = first + item * VEC;
+        vec sum = 0, most = -INFINITY;
+        if (m < F) {
+            for (int b = 0; b < sequence.w; b++) most = fmax(most, VLOAD(c + b * next + m));
+            for (int b = 0; b < sequence.w; b++)
+                sum = fma(weight_of(VLOAD(c + b * next + m), most, behind), VLOAD(from + b * next + F * EP + m), sum);
+            VSTORE(sum, to + F * EP + m);
+            VSTORE(most, to + F * (EP + 1) + m);
+        }
     }
 }
 
@@ -61,12 +88,14 @@ KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *rest
 // are to be multiplied by. phi becomes weights, and their sums with z gather in `parts`.
 INLINE void rise(LOCAL phi, LOCAL top, LOCAL factor, LOCAL parts, LOCAL most, GLOBAL_IN z, const int first)
 {
-    FOR_MINE(i, PARTS * (T / VEC))
+    FOR_MINE(i, PARTS * (T / VEC / SIDE))
     {
-        const int t = i % (T / VEC) * VEC, part = i / (T / VEC);
-        vec part_most = -INFINITY;
-        for (int m = part; !MAP_SOFTMAX_TRIG && m < FP; m += PARTS) part_most = fmax(part_most, VLOAD(phi + m * T + t));
-        VSTORE(part_most, most + part * T + t);
+        const int t = i % (T / VEC / SIDE) * SIDE * VEC, part = i / (T / VEC / SIDE);
+        vec part_most[SIDE];
+        UNROLL for (int s = 0; s < SIDE; s++) part_most[s] = -INFINITY;
+        for (int m = part; !MAP_SOFTMAX_TRIG && m < FP; m += PARTS)
+            UNROLL for (int s = 0; s < SIDE; s++) part_most[s] = fmax(part_most[s], VLOAD(phi + m * T + t + s * VEC));
+        UNROLL for (int s = 0; s < SIDE; s++) VSTORE(part_most[s], most + part * T + t + s * VEC);
     }
     BARRIER;
     FOR_MINE(t, T)
@@ -78,17 +107,26 @@ INLINE void rise(LOCAL phi, LOCAL top, LOCAL factor, LOCAL parts, LOCAL most, GL
         top[t] = now;
     }
     BARRIER;
-    FOR_MINE(i, PARTS * (T / VEC))
+    FOR_MINE(i, PARTS * (T / VEC / SIDE))
     {
-        const int t = i % (T / VEC) * VEC, part = i / (T / VEC);
-        vec r = first ? (vec)(0.0f) : VLOAD(parts + part * T + t) * VLOAD(factor + t);
-        for (int m = part; m < FP; m += PARTS) {
-            vec a = VLOAD(phi + m * T + t);
-            if (!MAP_SOFTMAX_TRIG) a = vec_exp(a - VLOAD(top + t));
-            VSTORE(a, phi + m * T + t);
-            r = fma(a, (vec)(z[m]), r);
+        const int t = i % (T / VEC / SIDE) * SIDE * VEC, part = i / (T / VEC / SIDE);
+        vec r[SIDE], tops[SIDE];
+        UNROLL for (int s = 0; s < SIDE; s++) {
+            const int at = part * T + t + s * VEC;
+            r[s] = first ? (vec)(0.0f) : VLOAD(parts + at) * VLOAD(factor + t + s * VEC);
+            tops[s] = VLOAD(top + t + s * VEC);
         }
-        VSTORE(r, parts + part * T + t);
+        for (int m = part; m < FP; m += PARTS) {
+            const vec one = (vec)(z[m]);
+            UNROLL for (int s = 0; s < SIDE; s++) {
+                const int at = m * T + t + s * VEC;
+                vec a = VLOAD(phi + at);
+                if (!MAP_SOFTMAX_TRIG) a = vec_exp(a - tops[s]);
+                VSTORE(a, phi + at);
+                r[s] = fma(a, one, r[s]);
+            }
+        }
+        UNROLL for (int s = 0; s < SIDE; s++) VSTORE(r[s], parts + part * T + t + s * VEC);
     }
     BARRIER;
 }
@@ -135,14 +173,18 @@ KERNEL void favor_apply(OUT o, const int o_stride, const int o_offset, OUT R, __
     for (int t0 = get_group_id(2) * T; t0 < block.y; t0 += get_num_groups(2) * T) {
         const size_t row = block.x + t0;
         const int n = min(T, block.y - t0);
-        load_transposed(x, q + row * q_stride + q_offset + h * E, q_stride, n);
+        GLOBAL_IN queries = q + row * q_stride + q_offset + h * E;
+        OUT rows = o + row * o_stride + o_offset + h * E;
+        load_transposed(x, queries, q_stride, n);
         half_norms(half_norm, x, n, 0.0f);
         for (int m0 = 0; m0 < F; m0 += FP) {
+            fetch_rows(queries + T * q_stride, q_stride, block.y - t0 - T, m0 / FP, F / FP);
+            fetch_rows(rows, o_stride, n, m0 / FP, F / FP);
             query_features(packed, c + m0, m0, x, 0, phi, 0);
             rise(phi, top, scale, parts, most, z + m0, m0 == 0);
             add_scaled_rows(phi, S + m0 * EP, scale, y, m0 == 0);
         }
         finish(scale, R + (row * n_heads + h) * 2, parts, top, half_norm, c[0], gain, n_heads, n);
-        store_tile(o + row * o_stride + o_offset + h * E, y, scale, o_stride, n);
+        store_tile(rows, y, scale, o_stride, n);
     }
 }

@@ -62,11 +62,18 @@ KERNEL void favor_grad_query(OUT dq, const int dq_stride, const int dq_offset, O
         const int n = min(T, block.y - t0);
         GLOBAL_IN rows = q + row * q_stride + q_offset + h * E;
         load_transposed(x, rows, q_stride, n);
-        load_gradient(e, w, top, gradient + row * g_stride + g_offset + h * E, g_stride,
-                      o + row * o_stride + o_offset + h * E, o_stride, R + (row * n_heads + h) * 2, n_heads, n);
+        GLOBAL_IN gradients = gradient + row * g_stride + g_offset + h * E;
+        GLOBAL_IN outputs = o + row * o_stride + o_offset + h * E;
+        OUT results = dq + row * dq_stride + dq_offset + h * E;
+        const int next = block.y - t0 - T;
+        load_gradient(e, w, top, gradients, g_stride, outputs, o_stride, R + (row * n_heads + h) * 2, n_heads, n);
         load_ones(ones, n);
         transpose_tile(eT, e);
         for (int m0 = 0; m0 < F; m0 += FP) {
+            fetch_rows(results, dq_stride, n, m0 / FP, F / FP);
+            fetch_rows(rows + T * q_stride, q_stride, next, m0 / FP, F / FP);
+            fetch_rows(gradients + T * g_stride, g_stride, next, m0 / FP, F / FP);
+            if (RENORMALIZE) fetch_rows(outputs + T * o_stride, o_stride, next, m0 / FP, F / FP);
             query_features(packed, c + m0, m0, x, top, phi, slopes);
             add_state(dS + m0 * EP, dS + F * EP + m0, phi, e, w, t0 == 0);
             state_times_plain(S + m0 * EP, S + F * EP + m0, eT, w, dphi);
@@ -74,7 +81,7 @@ KERNEL void favor_grad_query(OUT dq, const int dq_stride, const int dq_offset, O
             add_rows(dphi, packed + m0 * EP, y, m0 == 0);
         }
         if (QUERY_NORM) add_norm_gradient(y, along, rows, q_stride, n);
-        store_tile(dq + row * dq_stride + dq_offset + h * E, y, ones, dq_stride, n);
+        store_tile(results, y, ones, dq_stride, n);
     }
 }
 
@@ -96,10 +103,18 @@ KERNEL void favor_grad_key(OUT dk, const int dk_stride, const int dk_offset, OUT
         const int n = min(T, block.y - t0);
         GLOBAL_IN rows = k + row * k_stride + k_offset + h * E;
         load_transposed(x, rows, k_stride, n);
-        load_transposed(vT, v + row * v_stride + v_offset + h * E, v_stride, n);
+        GLOBAL_IN values = v + row * v_stride + v_offset + h * E;
+        OUT key_results = dk + row * dk_stride + dk_offset + h * E;
+        OUT value_results = dv + row * dv_stride + dv_offset + h * E;
+        const int next = block.y - t0 - T;
+        load_transposed(vT, values, v_stride, n);
         load_ones(ones, n);
         half_norms(half_norm, x, n, MAP_SOFTMAX_TRIG ? -INFINITY : INFINITY);
         for (int m0 = 0; m0 < F; m0 += FP) {
+            fetch_rows(key_results, dk_stride, n, m0 / FP, F / FP);
+            fetch_rows(value_results, dv_stride, n, m0 / FP, F / FP);
+            fetch_rows(rows + T * k_stride, k_stride, next, m0 / FP, F / FP);
+            fetch_rows(values + T * v_stride, v_stride, next, m0 / FP, F / FP);
             key_features(packed, c + m0, m0, x, half_norm, phi, slopes);
             state_times_plain(dS + m0 * EP, dS + F * EP + m0, vT, ones, dphi);
             pull_back(dphi, phi, slopes, along, m0 == 0);
@@ -107,7 +122,7 @@ KERNEL void favor_grad_key(OUT dk, const int dk_stride, const int dk_offset, OUT
             add_rows(phi, dS + m0 * EP, u, m0 == 0);
         }
         add_norm_gradient(y, along, rows, k_stride, n);
-        store_tile(dk + row * dk_stride + dk_offset + h * E, y, ones, dk_stride, n);
-        store_tile(dv + row * dv_stride + dv_offset + h * E, u, ones, dv_stride, n);
+        store_tile(key_results, y, ones, dk_stride, n);
+        store_tile(value_results, u, ones, dv_stride, n);
     }
 }
