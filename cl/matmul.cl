@@ -92,7 +92,11 @@ static inline void multiply(const product p, const int ta, const int tb, __local
 #if PACKED
         stage_rows(shared, p, ta, i0, rows, k0, depth);
 #endif
-        for (int panel = panel0; panel < min(panel0 + p.panels_each, panels); panel++)
+        for (int panel = panel0; panel < min(panel0 + p.panels_each, panels); panel++) {
+#if PACKED == 2
+            const size_t from = tb ? (size_t)panel * PW * p.ldb + k0 : (size_t)k0 * p.ldb + panel * PW;
+            lay_panel(panel_local, PW, p.b + from, tb, p.ldb, p.n - panel * PW, depth);
+#endif
             for (int below = LID / GN * MR; below < p.rows_each; below += GM * MR) {
                 if (PACKED && below >= rows) break;
                 const int i = i0 + below, j = panel * PW + LID % GN * NR;
@@ -107,7 +111,11 @@ static inline void multiply(const product p, const int ta, const int tb, __local
                     FOR_TILE acc[r][n] = VLOAD(tile + r * NR + n * VEC);
                 }
 #if PACKED
+#if PACKED == 1
                 __global const float *b = p.b + ((size_t)panel * ((p.k + VEC - 1) / VEC * VEC) + k0) * PW;
+#else
+                __local const float *b = panel_local;
+#endif
                 MULTIPLY(acc, shared + below * ROW(ta), ta, b, PW, depth)
 #else
                 for (int kb = 0; kb < p.k; kb += KC) {
@@ -128,6 +136,7 @@ static inline void multiply(const product p, const int ta, const int tb, __local
                     finish_edge(tile, p, i, j, last);
                 }
             }
+        }
     }
 }
 
@@ -151,22 +160,35 @@ static inline void multiply(const product p, const int ta, const int tb, __local
     }
 MATMUL(matmul_nn, 0, 0)
 MATMUL(matmul_tn, 1, 0)
-#if !PACKED // panels of B and of B^T are alike; both transposed is seldom asked for: one program that has it is enough
+#if PACKED != 1 // panels of B and of B^T are alike; both transposed is seldom asked for: one program that has it is enough
 MATMUL(matmul_nt, 0, 1)
 MATMUL(matmul_tt, 1, 1)
 #endif
 
-#if PACKED
-// B in panels [n/PW][k rounded up][PW]. groups: panels, blocks of `depth_each` rows, matrices of a batch
-#define PACK(name, tb)                                                                                               \
+#if PACKED == 1
+#define PACK(name) \
     KERNEL void name(OUT panels, IN b, const int n, const int k, const int ldb, const uint b_at, const uint b_stride, \
-                     const uint panels_stride, const int depth_each)                                                 \
-    {                                                                                                                \
-        const int k0 = get_group_id(1) * depth_each, j = get_group_id(0) * PW, whole = (k + VEC - 1) / VEC * VEC;    \
-        lay_panel(panels + get_group_id(2) * (size_t)panels_stride + ((size_t)get_group_id(0) * whole + k0) * PW,    \
-                  PW, b + b_at + get_group_id(2) * (size_t)b_stride + (tb ? (size_t)j * ldb + k0 : (size_t)k0 * ldb + j), \
-                  tb, ldb, n - j, min(depth_each, k - k0));                                                          \
-    }
-PACK(matmul_pack_n, 0)
-PACK(matmul_pack_t, 1)
+                     const uint panels_stride, const int depth_each)
+#define WHOLE ((k + VEC - 1) / VEC * VEC)
+
+// B in panels [n/PW][k rounded up][PW]: row by row into all panels, as memory likes to be read.
+// groups: 1, blocks of `depth_each` rows, matrices of a batch
+PACK(matmul_pack_n)
+{
+    const int k0 = get_group_id(1) * depth_each;
+    IN from = b + b_at + get_group_id(2) * (size_t)b_stride;
+    OUT to = panels + get_group_id(2) * (size_t)panels_stride;
+    for (int row = k0; row < min(k0 + depth_each, k); row++)
+        for (int j = 0; j < n; j += PW)
+            lay_panel(to + (size_t)j * WHOLE + (size_t)row * PW, PW, from + (size_t)row * ldb + j, 0, ldb, n - j, 1);
+}
+
+// The same of B^T. groups: panels, blocks of `depth_each` columns, matrices of a batch
+PACK(matmul_pack_t)
+{
+    const int k0 = get_group_id(1) * depth_each, j = get_group_id(0) * PW;
+    lay_panel(panels + get_group_id(2) * (size_t)panels_stride + (size_t)j * WHOLE + k0 * PW, PW,
+              b + b_at + get_group_id(2) * (size_t)b_stride + (size_t)j * ldb + k0, 1, ldb, n - j,
+              min(depth_each, k - k0));
+}
 #endif

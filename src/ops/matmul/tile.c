@@ -52,9 +52,9 @@ static pf_status create_program(pf_device *device, tile_program *program, const 
     program->panel = shape->beside * shape->vectors * pf_device_shape(device).vector;
     for (int a = 0; a < 2; a++)
         for (int b = 0; b < 2; b++)
-            if (!shape->packed || !a || !b) // packed: B lies in panels either way
-                PF_TRY(pf_kernel_create(device, &key, names[a][b && !shape->packed], &program->multiply[a][b]));
-    for (int b = 0; b < 2 && shape->packed; b++) PF_TRY(pf_kernel_create(device, &key, pack[b], &program->pack[b]));
+            if (shape->packed != 1 || !a || !b) // packed: B lies in panels either way
+                PF_TRY(pf_kernel_create(device, &key, names[a][b && shape->packed != 1], &program->multiply[a][b]));
+    for (int b = 0; b < 2 && shape->packed == 1; b++) PF_TRY(pf_kernel_create(device, &key, pack[b], &program->pack[b]));
     return PF_OK;
 }
 
@@ -127,7 +127,7 @@ pf_status pf_tile_scratch(const pf_tile_provider *tile, const pf_matmul_call *ca
     pf_matmul_call many = *call;
     if (many.m <= FEW_ROWS) many.m = FEW_ROWS + 1;
     const tile_program *program = choose(tile, &many);
-    const size_t floats = program->shape.packed ? panels_floats(tile, program, call) : 0;
+    const size_t floats = program->shape.packed == 1 ? panels_floats(tile, program, call) : 0;
     PF_CHECK(floats <= UINT32_MAX, PF_ERROR_USAGE, "matrix product: %d x %d numbers are too many for one matrix", call->k,
              call->n);
     *bytes = floats * sizeof(float) * (size_t)packed_matrices(call);
@@ -138,14 +138,15 @@ static pf_status pack(const pf_tile_provider *tile, const tile_program *program,
                       pf_buffer *scratch)
 {
     const size_t floats = panels_floats(tile, program, call), count = (size_t)packed_matrices(call);
-    const pf_work work = {.groups = {divide_up((size_t)call->n, (size_t)program->panel),
-                                     divide_up((size_t)call->k, PACK_DEPTH), count},
+    const int depth = call->transpose_b ? PACK_DEPTH : 32;
+    const pf_work work = {.groups = {call->transpose_b ? divide_up((size_t)call->n, (size_t)program->panel) : 1,
+                                     divide_up((size_t)call->k, (size_t)depth), count},
                           .bytes = 8.0 * (double)floats * (double)count};
     return pf_launch(program->pack[call->transpose_b], work,
                      PF_ARGS(pf_arg_buffer(scratch), pf_arg_buffer(call->b), pf_arg_int(call->n), pf_arg_int(call->k),
                              pf_arg_int(call->ldb), pf_arg_uint((uint32_t)call->b_offset),
                              pf_arg_uint((uint32_t)call->b_stride), pf_arg_uint((uint32_t)floats),
-                             pf_arg_int(PACK_DEPTH)));
+                             pf_arg_int(depth)));
 }
 
 // How a product is cut into groups.
@@ -174,7 +175,7 @@ static cut share_out(const pf_tile_provider *tile, const tile_program *program, 
 pf_status pf_tile_run(pf_tile_provider *tile, const pf_matmul_call *call, pf_buffer *scratch)
 {
     const tile_program *program = choose(tile, call);
-    const bool packed = program->shape.packed;
+    const bool packed = program->shape.packed == 1;
     if (packed && call->k > 0) PF_TRY(pack(tile, program, call, scratch));
     const cut groups = share_out(tile, program, call);
     const size_t panels_stride = call->b_stride ? panels_floats(tile, program, call) : 0;
