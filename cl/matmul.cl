@@ -1,12 +1,13 @@
 // Matrix products by register tiles: C = activation(alpha op(A) op(B) + beta residual + bias), row-major.
 //
-//   -DPACKED  1: B lies in panels that matmul_pack_* made; 0: the group stages what it needs of B itself
+//   -DPACKED  1: B lies in panels that matmul_pack_* made; 2: the group lays a block of a panel into its local memory for
+//             all its rows; 0: a group's items share one tile, for which it stages what it needs of A and B
 //   -DMR      rows and -DNV vectors of an item's register tile
 //   -DGN      items beside each other: a panel is PW = GN*NV*VEC columns wide; the WG/GN others are below each other
 //   -DMC      rows of A that a group stages at once, a multiple of GM*MR
 //   -DKC      depth of a stage
 //
-// With PACKED a group (one item) goes block by block down k, stages rows of A, and runs them through its panels; sums
+// With PACKED 1 and 2 a group (one item) goes block by block down k, stages rows of A, and runs them through its panels; sums
 // rest in C between blocks. Without, the group stages A and B of one tile together, and sums stay in registers.
 // Either way element (i, j) is beta*residual + bias, then + alpha*a[i,0]*b[0,j], + alpha*a[i,1]*b[1,j], ... each with
 // one fma: its bits depend on nothing else. Rows and columns beyond the matrix are zeros in the same tile.

@@ -25,6 +25,7 @@ extern const pf_command pf_command_generate;
 extern const pf_command pf_command_report;
 extern const pf_command pf_command_ablate;
 extern const pf_command pf_command_score;
+extern const pf_command pf_command_tune;
 extern const pf_command pf_command_variants;
 
 #endif

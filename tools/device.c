@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "performer/tune.h"
+#include "tools/report.h"
+
 pf_status pf_tool_device_open(const pf_common *common, pf_device **out)
 {
     const pf_device_options options = {
@@ -12,7 +15,16 @@ pf_status pf_tool_device_open(const pf_common *common, pf_device **out)
         .threads = common->threads_given ? (int)common->threads : 0,
         .profile = common->profile != NULL,
     };
-    return pf_device_open(&options, out);
+    char *warning = NULL;
+    pf_status status = pf_device_open(&options, out);
+    if (status != PF_OK) return status;
+    status = pf_tune_check(*out, &warning);
+    if (warning) pf_warn(common, "%s", warning);
+    pf_release(warning);
+    if (status == PF_OK) return PF_OK;
+    pf_device_close(*out);
+    *out = NULL;
+    return status;
 }
 
 void pf_tool_print_memory(const pf_device *device)

@@ -33,6 +33,7 @@ static const pf_command *const commands[] = {
     &pf_command_report,
     &pf_command_ablate,
     &pf_command_bench,
+    &pf_command_tune,
     NULL,
 };
 

@@ -16,8 +16,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "device/directory.h"
 
-enum { FORMAT = 1, HEX_BYTES = 65, NAME_BYTES = 96 };
+enum { FORMAT = 1, NAME_BYTES = 96 };
 
 static const uint64_t most_bytes = (uint64_t)256 << 20; // of all files together
 static const uint64_t most_entry_bytes = (uint64_t)64 << 20;
@@ -32,43 +33,6 @@ static const char magic[8] = "PFCACHE";
 
 // ---- the directory ----
 
-static bool is_ours_alone(const struct stat *about)
-{
-    return about->st_uid == geteuid() && (about->st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
-// A directory of ours that nobody else can write to, made if it is not there.
-static bool prepare_directory(const char *path)
-{
-    struct stat about;
-    const char *slash = strrchr(path, '/');
-    if (slash && slash != path) {
-        char *parent = NULL;
-        if (pf_copy_text(&parent, path) != PF_OK) return false;
-        parent[slash - path] = '\0';
-        const pf_status made = pf_make_directory(parent);
-        pf_free(parent);
-        if (made != PF_OK) return false;
-    }
-    if (mkdir(path, S_IRWXU) != 0 && errno != EEXIST) return false;
-    const int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (directory < 0) return false;
-    const bool fine = fstat(directory, &about) == 0 && is_ours_alone(&about);
-    close(directory);
-    return fine;
-}
-
-static pf_status default_directory(char **out)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && cache[0] == '/') return pf_join_path(out, cache, "performer");
-    pf_text path = {0};
-    if (!home || home[0] != '/') return pf_fail(PF_ERROR_DEVICE, "no home directory for a cache of compiled programs");
-    PF_TRY(pf_text_add(&path, "%s/.cache/performer", home));
-    *out = path.data;
-    return PF_OK;
-}
-
 // PoCL keeps compiled programs itself.
 static bool caches_itself(const pf_device *device)
 {
@@ -78,47 +42,29 @@ static bool caches_itself(const pf_device *device)
 void pf_cache_open(pf_device *device, const char *wanted)
 {
     if (!wanted) wanted = getenv("PERFORMER_CACHE");
-    char *path = NULL;
-    device->cache_directory = NULL;
     if (wanted && strcmp(wanted, "off") == 0) return;
     const bool is_default = !wanted || wanted[0] == '\0';
-    if (is_default && caches_itself(device)) return;
-    if ((is_default ? default_directory(&path) : pf_copy_text(&path, wanted)) != PF_OK) return;
+    char *path = NULL;
+    if ((is_default ? pf_default_directory(&path) : pf_copy_text(&path, wanted)) != PF_OK) return;
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/') path[--length] = '\0'; // else O_NOFOLLOW would follow
-    if (prepare_directory(path))
-        device->cache_directory = path;
-    else
-        pf_free(path);
+    device->directory = path;
+    if (is_default && caches_itself(device)) return;
+    if (pf_prepare_directory(path)) device->cache_directory = path;
 }
 
 // ---- the key ----
-
-static void write_hex(const uint8_t digest[SHA256_DIGEST_SIZE], char hex[HEX_BYTES])
-{
-    for (int i = 0; i < SHA256_DIGEST_SIZE; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-}
-
-static void digest_bytes(const void *bytes, size_t count, char hex[HEX_BYTES])
-{
-    struct sha256_ctx context;
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_init(&context);
-    sha256_update(&context, count, bytes);
-    sha256_digest(&context, sizeof digest, digest);
-    write_hex(digest, hex);
-}
 
 // All that a binary depends on; the text of the kernels by its digest.
 static pf_status write_key(const pf_device *device, const pf_source *source, const char *options, pf_text *out)
 {
     const pf_device_info *info = &device->info;
-    char text[HEX_BYTES], platform_version[128] = "", c_version[128] = "";
+    char text[PF_HEX_BYTES], platform_version[128] = "", c_version[128] = "";
     cl_uint vendor = 0;
     clGetPlatformInfo(device->platform, CL_PLATFORM_VERSION, sizeof platform_version - 1, platform_version, NULL);
     clGetDeviceInfo(device->id, CL_DEVICE_OPENCL_C_VERSION, sizeof c_version - 1, c_version, NULL);
     clGetDeviceInfo(device->id, CL_DEVICE_VENDOR_ID, sizeof vendor, &vendor, NULL);
-    digest_bytes(source->text, source->bytes, text);
+    pf_digest_text(source->text, source->bytes, text);
     PF_TRY(pf_text_add(out, "format %d, pointers of %zu bytes\n%s, %s\n", FORMAT, sizeof(void *), info->platform,
                        platform_version));
     PF_TRY(pf_text_add(out, "%s, vendor %u, %s, driver %s, %s\n", info->name, (unsigned)vendor, info->version, info->driver,
@@ -141,9 +87,9 @@ static void entry_free(entry *e)
 
 static pf_status entry_find(const pf_device *device, const pf_source *source, const char *options, entry *e)
 {
-    char name[HEX_BYTES];
+    char name[PF_HEX_BYTES];
     PF_TRY(write_key(device, source, options, &e->key));
-    digest_bytes(e->key.data, e->key.length, name);
+    pf_digest_text(e->key.data, e->key.length, name);
     PF_TRY(pf_text_add(&e->path, "%s/%s.bin", device->cache_directory, name));
     return pf_text_add(&e->marker, "%s/%s.loading", device->cache_directory, name);
 }
@@ -167,7 +113,7 @@ static bool read_entry(const char *path, char **out, size_t *bytes)
     if (file < 0) return false;
     struct stat about;
     void *data = NULL;
-    bool fine = fstat(file, &about) == 0 && S_ISREG(about.st_mode) && is_ours_alone(&about) &&
+    bool fine = fstat(file, &about) == 0 && S_ISREG(about.st_mode) && pf_is_ours_alone(&about) &&
                 about.st_size > (off_t)sizeof(header) && (uint64_t)about.st_size <= most_entry_bytes &&
                 pf_alloc(&data, (size_t)about.st_size, 1, "compiled program") == PF_OK;
     size_t done = 0;

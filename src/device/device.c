@@ -213,6 +213,6 @@ void pf_device_close(pf_device *device)
     if (device->queue) clReleaseCommandQueue(device->queue);
     if (device->context) clReleaseContext(device->context);
     if (device->part) clReleaseDevice(device->part);
-    pf_free(device->cache_directory);
+    pf_free(device->directory);
     pf_free(device);
 }

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "base/status.h"
+#include "base/text.h"
 #include "performer/device.h"
 
 // How kernels are shaped on this device (design: one text for all devices, a few constants). `wide`
@@ -43,7 +43,8 @@ pf_status pf_buffer_read(const pf_buffer *buffer, size_t offset_bytes, void *dat
 // Sets bytes offset .. offset+bytes-1 to zero (multiples of 4). Enqueued.
 pf_status pf_buffer_zero(pf_buffer *buffer, size_t offset_bytes, size_t bytes);
 // Copies on the device. Enqueued.
-pf_status pf_buffer_copy(pf_buffer *to, size_t to_bytes, const pf_buffer *from, size_t from_bytes, size_t bytes);
+pf_status pf_buffer_copy(pf_buffer *to, size_t to_bytes, const pf_buffer *from, size_t from_bytes,
+                         size_t bytes);
 
 // Rows of a buffer, the first at `first_bytes`, `stride_bytes` apart.
 typedef struct pf_buffer_rows {
@@ -72,11 +73,29 @@ typedef struct pf_program_key {
     const char *file;         // base name in cl/, without .cl
     const pf_define *defines; // [n_defines]
     int n_defines;
-    pf_shape shape;           // zero: the device's own
+    pf_shape shape; // zero: the device's own
 } pf_program_key;
 
-pf_status pf_kernel_create(pf_device *device, const pf_program_key *program, const char *name, pf_kernel **out);
+pf_status pf_kernel_create(pf_device *device, const pf_program_key *program, const char *name,
+                           pf_kernel **out);
 void pf_kernel_free(pf_kernel *kernel); // NULL is fine
+
+// Puts `label` behind the kernel's name in profiles and messages: "matmul_nt 6x64".
+void pf_kernel_label(pf_kernel *kernel, const char *label);
+
+// ---- files about a device ----
+
+// Which device this is, to the driver's version, the cores in use and the shape of kernels, as one line of
+// text.
+pf_status pf_device_identity(const pf_device *device, pf_text *out);
+
+// SHA-256 of the text of cl/`file`.cl with all that it includes, lower-case hex.
+pf_status pf_kernel_digest(const char *file, char hex[65]);
+
+// Path of the file NAME-DIGITS.txt about this device, in the directory where compiled programs are kept; it
+// need not be there. `prepare`: makes the directory. Release *out with pf_free. PF_END where nothing is to be
+// kept (PERFORMER_CACHE=off, no home). Errors: PF_ERROR_FAILED for a directory that cannot be ours alone.
+pf_status pf_device_file(const pf_device *device, const char *name, bool prepare, char **out);
 
 // ---- launching ----
 
@@ -108,7 +127,7 @@ typedef struct pf_work {
 } pf_work;
 
 // The arguments of a launch, written in place: PF_ARGS(pf_arg_buffer(y), pf_arg_int(rows)).
-#define PF_ARGS(...) \
+#define PF_ARGS(...)                                                                                         \
     (const pf_arg[]){__VA_ARGS__}, (int)(sizeof((const pf_arg[]){__VA_ARGS__}) / sizeof(pf_arg))
 
 // Enqueues `kernel` over work.groups groups of the shape's size. No groups: nothing happens.

@@ -40,7 +40,8 @@ struct pf_device {
     pf_profile *profile;    // NULL: not asked for
     pf_staging *staging;    // what is on its way to the device
     pf_kernel *zero;
-    char *cache_directory;  // NULL: none
+    char *directory;        // for files about devices; it need not be there yet; NULL: none
+    const char *cache_directory; // the same where programs are cached; NULL: nowhere
     uint64_t bytes, peak_bytes, launches, allocations, waits;
     uint64_t cache_hits;    // programs that came from the cache
     bool wait_each;         // PERFORMER_SYNC=1: wait after each launch so an error names its kernel

@@ -172,3 +172,9 @@ void pf_kernel_free(pf_kernel *kernel)
     if (kernel->kernel) clReleaseKernel(kernel->kernel);
     pf_free(kernel);
 }
+
+void pf_kernel_label(pf_kernel *kernel, const char *label)
+{
+    const size_t used = strlen(kernel->name);
+    snprintf(kernel->name + used, sizeof kernel->name - used, " %s", label);
+}

@@ -1,6 +1,8 @@
 // A linear layer on the device. See linear.h.
 #include "model/linear.h"
 
+#include <string.h>
+
 static pf_matmul_call forward_call(const pf_linear *l, int rows)
 {
     return (pf_matmul_call){.m = rows, .n = l->out, .k = l->in, .transpose_b = true, .alpha = 1};
@@ -14,6 +16,24 @@ static pf_matmul_call input_call(const pf_linear *l, int rows)
 static pf_matmul_call weights_call(const pf_linear *l, int rows)
 {
     return (pf_matmul_call){.m = l->out, .n = l->in, .k = rows, .transpose_a = true, .alpha = 1, .beta = 1};
+}
+
+void pf_linear_kinds(const struct pf_config *config, pf_linear kinds[PF_LINEAR_KINDS])
+{
+    const int D = config->hidden_size, F = config->intermediate_size;
+    const pf_linear all[PF_LINEAR_KINDS] = {{.in = D, .out = 3 * D},
+                                            {.in = D, .out = D},
+                                            {.in = D, .out = F},
+                                            {.in = F, .out = D},
+                                            [PF_LINEAR_HEAD] = {.in = D, .out = config->vocab_size}};
+    memcpy(kinds, all, sizeof all);
+}
+
+void pf_linear_calls(const pf_linear *sizes, int rows, pf_matmul_call calls[PF_LINEAR_CALLS])
+{
+    calls[0] = forward_call(sizes, rows);
+    calls[1] = input_call(sizes, rows);
+    calls[2] = weights_call(sizes, rows);
 }
 
 pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffer *y, const pf_buffer *x,
@@ -55,9 +75,9 @@ pf_status pf_linear_backward_weights(pf_matmul *matmul, pf_column_sum *sums, con
 pf_status pf_linear_scratch_bytes(const pf_matmul *matmul, const pf_linear *sizes, int rows, bool training,
                                   size_t *bytes)
 {
-    const pf_matmul_call calls[] = {forward_call(sizes, rows), input_call(sizes, rows),
-                                    weights_call(sizes, rows)};
-    for (int i = 0; i < (training ? 3 : 1); i++) {
+    pf_matmul_call calls[PF_LINEAR_CALLS];
+    pf_linear_calls(sizes, rows, calls);
+    for (int i = 0; i < (training ? PF_LINEAR_CALLS : 1); i++) {
         size_t needed = 0;
         PF_TRY(pf_matmul_scratch_bytes(matmul, &calls[i], &needed));
         if (needed > *bytes) *bytes = needed;

@@ -12,6 +12,15 @@ typedef struct pf_linear {
     int in, out;
 } pf_linear;
 
+// The linear layers of a model, sizes only: attention's queries, keys and values, its output, the two of the
+// feed-forward, the head. All but the last are there in each layer.
+enum { PF_LINEAR_KINDS = 5, PF_LINEAR_HEAD = 4 };
+void pf_linear_kinds(const struct pf_config *config, pf_linear kinds[PF_LINEAR_KINDS]);
+
+// The products of a linear layer over `rows` rows, without buffers: forward, gradient of the input, of the weights.
+enum { PF_LINEAR_CALLS = 3 };
+void pf_linear_calls(const pf_linear *sizes, int rows, pf_matmul_call calls[PF_LINEAR_CALLS]);
+
 // y [N,out] = x [N,in] W^T + b, plus `residual` [N,out] if it is given.
 pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffer *y, const pf_buffer *x,
                             const pf_buffer *residual, int rows);

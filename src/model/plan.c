@@ -66,13 +66,9 @@ static void plan_attention(const struct pf_config *c, const pf_model_limits *lim
 static pf_status plan_matmul(const struct pf_config *c, const pf_model_limits *limits,
                              const pf_matmul *matmul, pf_plan *plan)
 {
-    const int D = c->hidden_size, F = c->intermediate_size;
-    const pf_linear kinds[] = {{.in = D, .out = 3 * D},
-                               {.in = D, .out = D},
-                               {.in = D, .out = F},
-                               {.in = F, .out = D},
-                               {.in = D, .out = c->vocab_size}};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    pf_linear kinds[PF_LINEAR_KINDS];
+    pf_linear_kinds(c, kinds);
+    for (int i = 0; i < PF_LINEAR_KINDS; i++)
         PF_TRY(pf_linear_scratch_bytes(matmul, &kinds[i], limits->max_rows, limits->training, &plan->matmul));
     return PF_OK;
 }
