@@ -7,8 +7,9 @@
 //   -DMC      rows of A that a group stages at once, a multiple of GM*MR
 //   -DKC      depth of a stage
 //
-// With PACKED 1 and 2 a group (one item) goes block by block down k, stages rows of A, and runs them through its panels; sums
-// rest in C between blocks. Without, the group stages A and B of one tile together, and sums stay in registers.
+// With PACKED 1 and 2 a group (one item) goes block by block down k, stages rows of A, and runs them through its
+// panels; sums rest in C between blocks. Without, the group stages A and B of one tile together, and sums stay in
+// registers.
 // Either way element (i, j) is beta*residual + bias, then + alpha*a[i,0]*b[0,j], + alpha*a[i,1]*b[1,j], ... each with
 // one fma: its bits depend on nothing else. Rows and columns beyond the matrix are zeros in the same tile.
 #include "lib/base.clh"
