@@ -13,11 +13,15 @@
 // d (+)= fq . z: what the past adds to the normalizers; nothing if it is empty.
 INLINE void read_sums(LOCAL_IN fq, GLOBAL_IN z, LOCAL d, const int first, const int empty)
 {
-    FOR_MINE(i, T / VEC)
+    FOR_MINE(i, T / VEC / SIDE)
     {
-        vec s = first ? (vec)(0.0f) : VLOAD(d + i * VEC);
-        UNROLL_FEW for (int m = 0; m < (empty ? 0 : FP); m++) s = fma(VLOAD(fq + m * T + i * VEC), (vec)(z[m]), s);
-        VSTORE(s, d + i * VEC);
+        vec sum[SIDE];
+        UNROLL for (int s = 0; s < SIDE; s++) sum[s] = first ? (vec)(0.0f) : VLOAD(d + (i * SIDE + s) * VEC);
+        UNROLL_FEW for (int m = 0; m < (empty ? 0 : FP); m++) {
+            const vec one = (vec)(z[m]);
+            UNROLL for (int s = 0; s < SIDE; s++) sum[s] = fma(VLOAD(fq + m * T + (i * SIDE + s) * VEC), one, sum[s]);
+        }
+        UNROLL for (int s = 0; s < SIDE; s++) VSTORE(sum[s], d + (i * SIDE + s) * VEC);
     }
     BARRIER;
 }
@@ -98,7 +102,12 @@ KERNEL void favor_causal(ROWS_OF(OUT, O, o), OUT R, OUT state, const int state_o
 #endif
         BARRIER; // a second one: without it PoCL 3.1 carries a wrong state from chunk to chunk where a group has many items
         load_ones(there, n);
+        const int next = sequence.y - t0 - T;
         for (int m = 0; m < F; m += FP) {
+            fetch_rows(AT(Q, q) + T * q_stride, q_stride, next, m / FP, F / FP);
+            fetch_rows(AT(K, k) + T * k_stride, k_stride, next, m / FP, F / FP);
+            fetch_rows(AT(V, v) + T * v_stride, v_stride, next, m / FP, F / FP);
+            fetch_rows(AT(O, o), o_stride, n, m / FP, F / FP);
 #if EXPONENTIAL
             weigh(fq, fq, Xq, references, hq, negative, 1, m, 0, T, log_epsilon);
             weigh(fk, fk, Xk, references, hk, zero, -1, m, 0, n, log_epsilon);

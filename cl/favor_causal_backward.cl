@@ -106,7 +106,14 @@ KERNEL void favor_causal_backward_query(ROWS_OF(OUT, dQ, dq), HEAD_ARGUMENTS)
         load_ones(there, n);
         scale_columns(e, factor);
         weights_by_key(p, v, e, w);
+        const int next = sequence.y - t0 - T;
         for (int m = 0; m < F; m += FP) {
+            fetch_rows(AT(Q, q) + T * q_stride, q_stride, next, m / FP, F / FP);
+            fetch_rows(AT(K, k) + T * k_stride, k_stride, next, m / FP, F / FP);
+            fetch_rows(AT(V, v) + T * v_stride, v_stride, next, m / FP, F / FP);
+            fetch_rows(AT(dO, do) + T * do_stride, do_stride, next, m / FP, F / FP);
+            if (RENORMALIZE) fetch_rows(AT(O, o) + T * o_stride, o_stride, next, m / FP, F / FP);
+            fetch_rows(AT(dQ, dq), dq_stride, n, m / FP, F / FP);
 #if EXPONENTIAL
             weigh(fq, slopes, Xq, references, hq, sizes, 1, m, 0, n, log_epsilon);
             weigh(fk, fk, Xk, references, hk, zero, -1, m, 0, n, log_epsilon);
@@ -165,7 +172,15 @@ KERNEL void favor_causal_backward_key(ROWS_OF(OUT, dK, dk), ROWS_OF(OUT, dV, dv)
         load_ones(there, n);
         scale_rows(e, factor);
         weights_by_query(p, e, v, w);
+        const int next = t0 > 0 ? T : 0; // the chunk before
         for (int m = 0; m < F; m += FP) {
+            fetch_rows(AT(Q, q) - T * q_stride, q_stride, next, m / FP, F / FP);
+            fetch_rows(AT(K, k) - T * k_stride, k_stride, next, m / FP, F / FP);
+            fetch_rows(AT(V, v) - T * v_stride, v_stride, next, m / FP, F / FP);
+            fetch_rows(AT(dO, do) - T * do_stride, do_stride, next, m / FP, F / FP);
+            if (RENORMALIZE) fetch_rows(AT(O, o) - T * o_stride, o_stride, next, m / FP, F / FP);
+            fetch_rows(AT(dK, dk), dk_stride, n, m / FP, F / FP);
+            fetch_rows(AT(dV, dv), dv_stride, n, m / FP, F / FP);
 #if EXPONENTIAL
             weigh(fq, fq, Xq, references, hq, sizes, -1, m, from, n, log_epsilon);
             weigh(fk, slopes, Xk, references, hk, zero, 1, m, from, n, log_epsilon);
