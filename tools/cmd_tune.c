@@ -108,13 +108,14 @@ static pf_status measure(const tune_options *o, const pf_device *device, pf_tune
                         "GFLOP/s", "best", "gain", "provider and tiles");
     for (int i = 0; i < pf_tune_count(tune); i++) {
         pf_tune_result r;
+        pf_say(&o->common, "product %d of %d%s", i + 1, pf_tune_count(tune),
+               i ? "" : "; the first compiles the candidates");
         const pf_status status = pf_tune_run(tune, i, &r);
         if (status != PF_OK) return status;
         if (o->json)
             print_json(out, pf_device_describe(device), &r);
         else
             print_row(out, &r);
-        pf_tell(&o->common, "product %d of %d: %d candidates", i + 1, pf_tune_count(tune), r.tried);
         before += step_s(&r, r.built_in_gflops), after += step_s(&r, r.gflops);
     }
     if (!o->json)
