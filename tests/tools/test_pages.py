@@ -98,7 +98,7 @@ class Pages(ProgramTest):
         self.assertEqual(done.stdout, "")
 
     def typed_in_zsh(self, line, expected):
-        """All that appears on a terminal when `line` and two tabs are typed, until `expected` does or ten seconds are over."""
+        """All that appears on a terminal when `line` and two tabs are typed, until `expected` does or a minute is over."""
         self.write("_performer", self.succeeds("--completion", "zsh"))
         mine, theirs = pty.openpty()
         shell = subprocess.Popen(["zsh", "-f", "-i"], cwd=self.folder, stdin=theirs, stdout=theirs, stderr=theirs,
@@ -113,7 +113,7 @@ class Pages(ProgramTest):
             os.close(mine)
 
     @staticmethod
-    def read_until(terminal, typed, expected, limit=10):
+    def read_until(terminal, typed, expected, limit=60):
         os.write(terminal, typed.encode())
         seen, deadline = "", time.monotonic() + limit
         while expected not in seen and time.monotonic() < deadline:
