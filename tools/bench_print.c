@@ -35,9 +35,9 @@ static void print_matmul(pf_output *out, const pf_bench_row *row)
     pf_output_print(
         out,
         ", \"name\": \"%s\", \"m\": %d, \"n\": %d, \"k\": %d, \"batch\": %d, \"transpose\": \"%s\", "
-        "\"provider\": \"%s\", \"ms\": %.6g, \"gflops\": %.6g, \"peak_gflops\": %.6g",
+        "\"provider\": \"%s\", \"tiles\": \"%s\", \"ms\": %.6g, \"gflops\": %.6g, \"peak_gflops\": %.6g",
         row->name, w->m, w->n, w->k, w->batch ? w->batch : 1, transposes(w), row->facts.provider,
-        1e3 * row->seconds, pf_row_gflops(row), row->peak_gflops);
+        row->facts.tiles, 1e3 * row->seconds, pf_row_gflops(row), row->peak_gflops);
 }
 
 static void print_attention(pf_output *out, const pf_bench_row *row)
@@ -124,7 +124,7 @@ static void table_matmul(pf_output *out, const pf_bench_rows *rows)
         pf_output_print(out, "%-16s %2s %6d %6d %6d %6d %9.3f %9.1f", row->name, transposes(w),
                         w->batch ? w->batch : 1, w->m, w->n, w->k, 1e3 * row->seconds, pf_row_gflops(row));
         print_ratio(out, 7, row->peak_gflops > 0 ? pf_row_gflops(row) / row->peak_gflops : 0);
-        pf_output_print(out, "  %s\n", row->facts.provider);
+        pf_output_print(out, "  %s %s\n", row->facts.provider, row->facts.tiles);
     }
 }
 

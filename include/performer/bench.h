@@ -61,6 +61,7 @@ typedef struct pf_workload_facts {
     uint64_t device_bytes; // that the workload holds: all it ever takes
     int calls;             // of the work between two looks at the clock: short work is done several times
     const char *provider;  // matrix products: tile or clblast; else NULL
+    char tiles[40];        // of the provider tile: "6x64 96x512 packed" (performer/tune.h); else ""
 } pf_workload_facts;
 
 // Compiles, allocates, runs once and finds out how often a workload has to run between two looks at the

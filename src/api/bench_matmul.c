@@ -1,6 +1,10 @@
 // Workloads of arithmetic alone: matrix products, and multiply-adds in registers as the peak to hold all
 // others against. See performer/bench.h.
 #include "api/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
 #include "base/memory.h"
 #include "ops/matmul/matmul.h"
 
@@ -129,10 +133,14 @@ pf_status pf_workload_matmul(pf_device *device, const pf_matmul_workload *what, 
         free_matmul(s);
         return pf_context(status, "product of %d x %d x %d", what->m, what->n, what->k);
     }
-    const pf_workload_facts facts = {
+    char by[48];
+    pf_matmul_describe(s->matmul, &s->call, by, sizeof by);
+    const bool is_tile = strncmp(by, "tile ", 5) == 0;
+    pf_workload_facts facts = {
         .flops = 2.0 * what->m * what->n * what->k * s->call.batch,
         .device_bytes = pf_device_bytes(device) - bytes,
-        .provider = pf_matmul_provider(s->matmul) == PF_MATMUL_CLBLAST ? "clblast" : "tile",
+        .provider = is_tile ? "tile" : "clblast",
     };
+    if (is_tile) snprintf(facts.tiles, sizeof facts.tiles, "%.39s", by + 5);
     return pf_workload_create(device, &kind, s, &facts, out);
 }
