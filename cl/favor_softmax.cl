@@ -121,7 +121,7 @@ INLINE void rise(LOCAL phi, LOCAL top, LOCAL factor, LOCAL parts, LOCAL most, GL
             UNROLL for (int s = 0; s < SIDE; s++) {
                 const int at = m * T + t + s * VEC;
                 vec a = VLOAD(phi + at);
-                if (!MAP_SOFTMAX_TRIG) a = vec_exp(a - tops[s]);
+                if (!MAP_SOFTMAX_TRIG) a = vec_exp_below(a - tops[s]);
                 VSTORE(a, phi + at);
                 r[s] = fma(a, one, r[s]);
             }
