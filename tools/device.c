@@ -30,7 +30,7 @@ pf_status pf_tool_device_open(const pf_common *common, pf_device **out)
 void pf_tool_print_memory(const pf_device *device)
 {
     struct rusage usage;
-    const double resident = getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss / 1e3 : 0;
+    const double resident = getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss * 1.024e-3 : 0; // from KiB
     fprintf(stderr, "device buffers: %.1f MB at most; resident memory: %.1f MB at most\n",
             (double)pf_device_peak_bytes(device) / 1e6, resident);
 }

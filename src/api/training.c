@@ -164,15 +164,10 @@ static pf_status load_tensors(pf_training *t)
 {
     void *memory = NULL;
     PF_TRY(pf_training_load_start(t));
-    const size_t count = t->host->parameters->trained_size;
-    PF_TRY(pf_alloc(&memory, count, sizeof(float), "moments"));
-    t->m = memory;
-    PF_TRY(pf_alloc(&memory, count, sizeof(float), "moments"));
-    t->v = memory;
     PF_TRY(pf_alloc(&memory, pf_projection_scratch(pf_config_head_size(&t->config)), sizeof(double),
                     "projections"));
     t->draw_scratch = memory;
-    return t->checkpoint ? pf_checkpoint_read_moments(t->checkpoint, t->host->parameters, t->m, t->v) : PF_OK;
+    return PF_OK;
 }
 
 static void fill_plan(pf_training *t)
@@ -216,7 +211,7 @@ static pf_status create_model(pf_training *t)
     PF_TRY(pf_model_create(t->device, &t->config, &limits, &t->model));
     PF_TRY(pf_trainer_create(t->model, &t->trainer));
     PF_TRY(pf_model_upload(t->model, t->host->trained, t->host->projections));
-    if (t->checkpoint) PF_TRY(pf_trainer_upload(t->trainer, t->m, t->v));
+    if (t->checkpoint) PF_TRY(pf_checkpoint_read_moments(t->checkpoint, t->host->parameters, t->trainer));
     fill_plan(t);
     return PF_OK;
 }
@@ -320,8 +315,6 @@ void pf_training_close(pf_training *t)
     pf_corpus_free(t->train);
     pf_corpus_free(t->valid);
     pf_model_arrays_free(t->host);
-    pf_free(t->m);
-    pf_free(t->v);
     pf_training_state_free(&t->state);
     for (size_t i = 0; i < t->n_warnings; i++) pf_text_free(&t->warnings[i]);
     pf_free(t->warnings);

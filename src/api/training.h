@@ -22,7 +22,6 @@ struct pf_training {
     char *checkpoint; // to resume from; NULL: a fresh start
     pf_training_state state;
     pf_model_arrays *host;    // staging for checkpoints, initial values
-    float *m, *v;             // the same for the optimiser's moments
     pf_corpus *train, *valid; // valid NULL: none
     pf_loader *loader;
     pf_evaluation *evaluation;

@@ -131,10 +131,9 @@ pf_status pf_training_save(pf_training *t)
     if (t->is_saved || t->rehearsal) return PF_OK;
     PF_TRY(pf_training_sync_metrics(t));
     PF_TRY(pf_model_download(t->model, t->host->trained, t->host->projections));
-    PF_TRY(pf_trainer_download(t->trainer, t->m, t->v));
     t->state.seconds = seconds_so_far(t);
     t->clock_s = pf_monotonic_s();
-    const pf_checkpoint checkpoint = {t->host, t->m, t->v, &t->state};
+    const pf_checkpoint checkpoint = {t->host, t->trainer, &t->state};
     PF_TRY(pf_checkpoint_save(t->run, &checkpoint, t->config.train.keep_checkpoints));
     t->is_saved = true;
     return PF_OK;

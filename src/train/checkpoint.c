@@ -28,7 +28,8 @@ static void moment_name(char out[PF_PARAMETER_NAME + 4], const pf_parameter *p, 
 typedef struct moment_list {
     pf_tensor_spec *spec;
     char (*name)[PF_PARAMETER_NAME + 4];
-    const float **data;
+    pf_moment_range *range;
+    float *numbers; // room for the largest tensor
     int count;
 } moment_list;
 
@@ -36,29 +37,41 @@ static void moment_list_free(moment_list *list)
 {
     pf_free(list->spec);
     pf_free(list->name);
-    pf_free(list->data);
+    pf_free(list->range);
+    pf_free(list->numbers);
 }
 
-static pf_status moment_list_create(const pf_checkpoint *c, moment_list *list)
+static pf_status allocate_numbers(const pf_parameters *parameters, float **out)
 {
-    const pf_parameters *parameters = c->arrays->parameters;
+    size_t most = 0;
+    void *memory = NULL;
+    for (int i = 0; i < parameters->n_tensors; i++)
+        if (parameters->tensor[i].is_trained && parameters->tensor[i].count > most)
+            most = parameters->tensor[i].count;
+    PF_TRY(pf_alloc(&memory, most, sizeof(float), "moments of a tensor"));
+    *out = memory;
+    return PF_OK;
+}
+
+static pf_status moment_list_create(const pf_parameters *parameters, moment_list *list)
+{
     const size_t most = 2 * (size_t)parameters->n_tensors;
     void *memory = NULL;
     PF_TRY(pf_alloc(&memory, most, sizeof *list->spec, "list of moments"));
     list->spec = memory;
     PF_TRY(pf_alloc(&memory, most, sizeof *list->name, "names of moments"));
     list->name = memory;
-    PF_TRY(pf_alloc(&memory, most, sizeof *list->data, "list of moments"));
-    list->data = memory;
+    PF_TRY(pf_alloc(&memory, most, sizeof *list->range, "list of moments"));
+    list->range = memory;
     for (size_t i = 0; i < most; i++) {
         const pf_parameter *p = &parameters->tensor[i / 2];
         if (!p->is_trained) continue;
         const int n = list->count++;
         moment_name(list->name[n], p, i % 2 ? 'v' : 'm');
         list->spec[n] = (pf_tensor_spec){list->name[n], PF_F32, p->rank, {p->shape[0], p->shape[1]}};
-        list->data[n] = (i % 2 ? c->v : c->m) + p->offset;
+        list->range[n] = (pf_moment_range){i % 2 ? PF_MOMENT_V : PF_MOMENT_M, p->offset, p->count};
     }
-    return PF_OK;
+    return allocate_numbers(parameters, &list->numbers);
 }
 
 static pf_status write_moments(const char *path, const pf_checkpoint *c, char sha256[65])
@@ -66,12 +79,11 @@ static pf_status write_moments(const char *path, const pf_checkpoint *c, char sh
     pf_status status;
     moment_list list = {0};
     pf_safetensors_writer *writer = NULL;
-    PF_TRY_OR(done, moment_list_create(c, &list));
+    PF_TRY_OR(done, moment_list_create(c->arrays->parameters, &list));
     PF_TRY_OR(done, pf_safetensors_writer_open(path, list.spec, list.count, NULL, 0, &writer));
     for (int i = 0; i < list.count; i++) {
-        size_t count = 1;
-        for (int d = 0; d < list.spec[i].rank; d++) count *= list.spec[i].shape[d];
-        PF_TRY_OR(done, pf_safetensors_write(writer, list.data[i], count * sizeof(float)));
+        PF_TRY_OR(done, pf_trainer_download(c->trainer, list.range[i], list.numbers));
+        PF_TRY_OR(done, pf_safetensors_write(writer, list.numbers, list.range[i].count * sizeof(float)));
     }
     status = pf_safetensors_commit(writer, sha256);
     writer = NULL;
@@ -81,10 +93,10 @@ done:
     return status;
 }
 
-static pf_status read_moment(const pf_safetensors *file, const pf_parameter *p, char moment, float *out)
+static pf_status read_moment(const pf_safetensors *file, const pf_parameter *p, pf_moment moment, float *out)
 {
     char name[PF_PARAMETER_NAME + 4];
-    moment_name(name, p, moment);
+    moment_name(name, p, moment == PF_MOMENT_M ? 'm' : 'v');
     const pf_tensor_info *info = pf_safetensors_find(file, name);
     PF_CHECK(info, PF_ERROR_INPUT, "%s: tensor %s is missing", pf_safetensors_path(file), name);
     bool fits = info->type == PF_F32 && info->rank == p->rank;
@@ -94,22 +106,28 @@ static pf_status read_moment(const pf_safetensors *file, const pf_parameter *p, 
     return pf_safetensors_read(file, info, out);
 }
 
-pf_status pf_checkpoint_read_moments(const char *checkpoint, const pf_parameters *parameters, float *m,
-                                     float *v)
+pf_status pf_checkpoint_read_moments(const char *checkpoint, const pf_parameters *parameters,
+                                     pf_trainer *trainer)
 {
     pf_status status;
     char *path = NULL;
+    float *numbers = NULL;
     pf_safetensors *file = NULL;
     PF_TRY_OR(done, pf_join_path(&path, checkpoint, "optimizer.safetensors"));
     PF_TRY_OR(done, pf_safetensors_open(path, &file));
+    PF_TRY_OR(done, allocate_numbers(parameters, &numbers));
     for (int i = 0; i < parameters->n_tensors; i++) {
         const pf_parameter *p = &parameters->tensor[i];
         if (!p->is_trained) continue;
-        PF_TRY_OR(done, read_moment(file, p, 'm', m + p->offset));
-        PF_TRY_OR(done, read_moment(file, p, 'v', v + p->offset));
+        for (pf_moment moment = PF_MOMENT_M; moment <= PF_MOMENT_V; moment++) {
+            const pf_moment_range range = {moment, p->offset, p->count};
+            PF_TRY_OR(done, read_moment(file, p, moment, numbers));
+            PF_TRY_OR(done, pf_trainer_upload(trainer, range, numbers));
+        }
     }
 done:
     pf_safetensors_close(file);
+    pf_free(numbers);
     pf_free(path);
     return status;
 }

@@ -5,6 +5,7 @@
 #define PF_TRAIN_CHECKPOINT_H
 
 #include "model/files.h"
+#include "train/trainer.h"
 
 // What resuming needs besides the tensors: state.json. Zero-initialise; pf_training_state_free.
 typedef struct pf_training_state {
@@ -24,7 +25,7 @@ void pf_training_state_free(pf_training_state *state);
 // Errors: PF_ERROR_FAILED; older checkpoints are as they were.
 typedef struct pf_checkpoint {
     const pf_model_arrays *arrays; // configuration and weights
-    const float *m, *v;            // the optimiser's moments, laid out as arrays->trained
+    const pf_trainer *trainer;     // the optimiser's moments, which pass through the host a tensor at a time
     const pf_training_state *state;
 } pf_checkpoint;
 
@@ -32,7 +33,7 @@ pf_status pf_checkpoint_save(const char *run, const pf_checkpoint *checkpoint, i
 
 // Errors: PF_ERROR_INPUT naming file and key or tensor.
 pf_status pf_checkpoint_read_state(const char *checkpoint, pf_training_state *out);
-pf_status pf_checkpoint_read_moments(const char *checkpoint, const pf_parameters *parameters, float *m,
-                                     float *v);
+pf_status pf_checkpoint_read_moments(const char *checkpoint, const pf_parameters *parameters,
+                                     pf_trainer *trainer);
 
 #endif

@@ -76,16 +76,16 @@ void pf_trainer_free(pf_trainer *t)
     pf_free(t);
 }
 
-pf_status pf_trainer_upload(pf_trainer *t, const float *m, const float *v)
+pf_status pf_trainer_upload(pf_trainer *t, pf_moment_range range, const float *numbers)
 {
-    PF_TRY(pf_buffer_write(t->m, 0, m, count(t) * sizeof *m));
-    return pf_buffer_write(t->v, 0, v, count(t) * sizeof *v);
+    return pf_buffer_write(range.moment == PF_MOMENT_M ? t->m : t->v, range.first * sizeof *numbers, numbers,
+                           range.count * sizeof *numbers);
 }
 
-pf_status pf_trainer_download(pf_trainer *t, float *m, float *v)
+pf_status pf_trainer_download(const pf_trainer *t, pf_moment_range range, float *numbers)
 {
-    PF_TRY(pf_buffer_read(t->m, 0, m, count(t) * sizeof *m));
-    return pf_buffer_read(t->v, 0, v, count(t) * sizeof *v);
+    return pf_buffer_read(range.moment == PF_MOMENT_M ? t->m : t->v, range.first * sizeof *numbers, numbers,
+                          range.count * sizeof *numbers);
 }
 
 static pf_status accumulate(pf_trainer *t, const pf_trainer_step_call *call)

@@ -28,8 +28,14 @@ typedef struct pf_trainer_result {
 // a gradient is not finite, naming the first such tensor: nothing was updated.
 pf_status pf_trainer_step(pf_trainer *trainer, const pf_trainer_step_call *call, pf_trainer_result *out);
 
-// The optimiser's state, in the layout of the parameters.
-pf_status pf_trainer_upload(pf_trainer *trainer, const float *m, const float *v);
-pf_status pf_trainer_download(pf_trainer *trainer, float *m, float *v);
+// The optimiser's state, in the layout of the parameters: `count` numbers of a moment from `first` on.
+typedef enum pf_moment { PF_MOMENT_M, PF_MOMENT_V } pf_moment;
+typedef struct pf_moment_range {
+    pf_moment moment;
+    size_t first, count;
+} pf_moment_range;
+
+pf_status pf_trainer_upload(pf_trainer *trainer, pf_moment_range range, const float *numbers);
+pf_status pf_trainer_download(const pf_trainer *trainer, pf_moment_range range, float *numbers);
 
 #endif
