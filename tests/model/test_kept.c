@@ -11,12 +11,12 @@
 
 enum { A = PF_VOCAB_SIZE, SETTINGS = 6, LAYERS = 5, MOST_SETTINGS = SETTINGS + 5 };
 
-// Smooth ones, and no sums near 0 to divide by: rounding moves a ReLU across its kink, where the gradient
-// jumps, and trigonometric features divide by such sums.
+// Smooth features above 0: rounding moves a ReLU across its kink, where the gradient jumps, and features of
+// both signs (trigonometric, GELU) divide by sums near 0.
 static const char *const kinds[][SETTINGS] = {
     {"objective=mlm", "position_embedding_type=rotary", "attention.kernel=softmax",
      "attention.local_heads=1"},
-    {"objective=clm", "position_embedding_type=rotary", "attention.kernel=gelu", "attention.local_heads=1"},
+    {"objective=clm", "position_embedding_type=rotary", "attention.kernel=exp", "attention.local_heads=1"},
     {"objective=mlm", "position_embedding_type=learned", "attention.type=softmax", "attention_bias=true"},
     {"objective=clm", "position_embedding_type=sinusoidal", "attention.kernel=softmax_hyperbolic",
      "attention.type=[\"favor\",\"softmax\",\"favor\",\"favor\",\"softmax\"]"},
