@@ -9,6 +9,7 @@ extern const pf_command pf_command_approx;
 extern const pf_command pf_command_attend;
 extern const pf_command pf_command_attention_map;
 extern const pf_command pf_command_bench;
+extern const pf_command pf_command_contacts;
 extern const pf_command pf_command_devices;
 extern const pf_command pf_command_selftest;
 extern const pf_command pf_command_fasta;

@@ -44,6 +44,7 @@ typedef struct pf_attention_maps_options {
     uint64_t seed;       // of the draws
     const char *directory; // exists; gets NAME.npy [layers,heads,L,L] float32 for each sequence, with draws
                            //     NAME.deviation.npy too. NAME: number-id, made of letters, digits and ._-
+                           //     NULL: no files
 } pf_attention_maps_options;
 
 // One map, lent until the next call.

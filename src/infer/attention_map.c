@@ -71,7 +71,7 @@ static pf_status open_all(pf_attention_maps *m, const pf_attention_maps_options 
     PF_CHECK(pf_model_get_limits(m->model)->probe, PF_ERROR_USAGE, "maps need a model opened with probe");
     m->columns = (pf_weight_columns){.model = m->model, .draws = o->draws, .seed = o->seed};
     PF_TRY(pf_heads_choose(config, &o->choice, &m->chosen));
-    PF_TRY(pf_copy_text(&m->directory, o->directory));
+    if (o->directory) PF_TRY(pf_copy_text(&m->directory, o->directory));
     PF_TRY(copy_ids(m, o));
     m->long_sequences = o->stream.long_sequences;
     records.stream.long_sequences = PF_LONG_WINDOW;
@@ -179,6 +179,7 @@ static pf_status open_file(const pf_attention_maps *m, const char *ending, pf_np
     pf_text name = {0};
     char *path = NULL;
     pf_status status;
+    if (!m->directory) return PF_OK;
     PF_TRY_OR(done, pf_text_add(&name, "%s%s", m->name.data, ending));
     PF_TRY_OR(done, pf_join_path(&path, m->directory, name.data));
     PF_TRY_OR(done, pf_npy_writer_open(path, 4, shape, out));
@@ -292,7 +293,7 @@ static pf_status close_sequence(pf_attention_maps *m)
     pf_npy_writer *file = m->file, *deviations = m->deviations_file;
     m->file = m->deviations_file = NULL;
     m->is_open = false;
-    const pf_status status = pf_npy_writer_commit(file);
+    const pf_status status = file ? pf_npy_writer_commit(file) : PF_OK;
     if (status != PF_OK || !deviations) {
         pf_npy_writer_discard(deviations);
         return status;
@@ -324,8 +325,8 @@ static pf_status give(pf_attention_maps *m, pf_attention_map *out)
     const size_t L = (size_t)m->columns.length, at = (size_t)(m->head - m->first_head) * L * L;
     const float *weights = m->group.weights + at,
                 *deviations = m->group.deviations ? m->group.deviations + at : NULL;
-    PF_TRY(pf_npy_writer_write(m->file, weights, L * L));
-    if (deviations) PF_TRY(pf_npy_writer_write(m->deviations_file, deviations, L * L));
+    if (m->file) PF_TRY(pf_npy_writer_write(m->file, weights, L * L));
+    if (m->deviations_file) PF_TRY(pf_npy_writer_write(m->deviations_file, deviations, L * L));
     *out = (pf_attention_map){
         .name = m->name.data,
         .id = m->id.data ? m->id.data : "",
