@@ -19,12 +19,7 @@ typedef struct devices_options {
 
 static const pf_option table[] = {
     {.name = "json", .type = PF_OPTION_FLAG, .at = AT(json), .help = "print JSON"},
-    {.name = "output",
-     .letter = 'o',
-     .type = PF_OPTION_TEXT,
-     .value = "FILE",
-     .at = AT(output),
-     .help = "write to FILE, which is replaced once all is done"},
+    PF_OUTPUT_ROW(AT(output)),
     {0},
 };
 

@@ -37,12 +37,7 @@ static const pf_option table[] = {
      .at = AT(by),
      .help = "loss and accuracy for each letter, or for groups of sequence lengths"},
     {.name = "json", .type = PF_OPTION_FLAG, .at = AT(json), .help = "print the results as JSON"},
-    {.name = "output",
-     .letter = 'o',
-     .type = PF_OPTION_TEXT,
-     .value = "FILE",
-     .at = AT(output),
-     .help = "write to FILE, which is replaced once all is done"},
+    PF_OUTPUT_ROW(AT(output)),
     PF_SETTINGS_ROW(AT(stream)),
     {0},
 };

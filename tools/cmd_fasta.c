@@ -23,12 +23,7 @@ static const pf_option table[] = {
      .at = AT(list),
      .help = "print each sequence as it will be tokenised: TSV with id, length, sequence"},
     {.name = "json", .type = PF_OPTION_FLAG, .at = AT(json), .help = "print the description as JSON"},
-    {.name = "output",
-     .letter = 'o',
-     .type = PF_OPTION_TEXT,
-     .value = "FILE",
-     .at = AT(output),
-     .help = "write to FILE, which is replaced once all is done"},
+    PF_OUTPUT_ROW(AT(output)),
     {0},
 };
 

@@ -79,12 +79,7 @@ static const pf_option table[] = {
      .value = "KEY=VALUE",
      .at = AT(settings),
      .help = "set a compute key, as in --set compute.matmul=tile"},
-    {.name = "output",
-     .letter = 'o',
-     .type = PF_OPTION_TEXT,
-     .value = "FILE",
-     .at = AT(output),
-     .help = "write to FILE, which is replaced once all is done"},
+    PF_OUTPUT_ROW(AT(output)),
     {0},
 };
 

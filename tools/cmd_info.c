@@ -17,12 +17,7 @@ typedef struct info_options {
 
 static const pf_option table[] = {
     {.name = "json", .type = PF_OPTION_FLAG, .at = AT(json), .help = "print JSON, with every tensor"},
-    {.name = "output",
-     .letter = 'o',
-     .type = PF_OPTION_TEXT,
-     .value = "FILE",
-     .at = AT(output),
-     .help = "write to FILE, which is replaced once all is done"},
+    PF_OUTPUT_ROW(AT(output)),
     {0},
 };
 

@@ -24,12 +24,7 @@ static const pf_option table[] = {
      .high = INT32_MAX,
      .at = AT(stride),
      .help = "mask every S-th residue together, S passes for a sequence; by default each residue alone"},
-    {.name = "output",
-     .letter = 'o',
-     .type = PF_OPTION_TEXT,
-     .value = "FILE",
-     .at = AT(output),
-     .help = "write to FILE, which is replaced once all is done"},
+    PF_OUTPUT_ROW(AT(output)),
     PF_STREAM_ROWS(AT(stream)),
     {0},
 };

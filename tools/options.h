@@ -50,6 +50,13 @@ typedef struct pf_option {
     const char *help; // one sentence without a full stop
 } pf_option;
 
+// The row of -o FILE, for results that go to stdout otherwise; `at` is the place of a const char *.
+#define PF_OUTPUT_ROW(place)                                                                                 \
+    {                                                                                                        \
+        .name = "output", .letter = 'o', .type = PF_OPTION_TEXT, .value = "FILE", .at = (place),             \
+        .help = "write to FILE, which is replaced once all is done"                                          \
+    }
+
 // What every command takes. The first member of each command's options.
 typedef struct pf_common {
     const char **operands; // arguments that are no options, n_operands of them
