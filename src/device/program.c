@@ -142,20 +142,6 @@ static pf_status check_work_group(pf_kernel *kernel)
     return PF_OK;
 }
 
-// What the kernel declares of local memory; what a launch passes is checked there. Some drivers build what does not fit and
-// fail at the first launch.
-static pf_status check_local_memory(const pf_kernel *kernel)
-{
-    const pf_device_info *info = &kernel->device->info;
-    cl_ulong bytes = 0;
-    const cl_int code = clGetKernelWorkGroupInfo(kernel->kernel, kernel->device->id, CL_KERNEL_LOCAL_MEM_SIZE,
-                                                 sizeof bytes, &bytes, NULL);
-    if (code != CL_SUCCESS) return pf_fail_opencl(kernel->device, "clGetKernelWorkGroupInfo", code);
-    PF_CHECK(bytes <= info->local_bytes, PF_ERROR_DEVICE, "kernel %s: %llu bytes of local memory, \"%s\" has %llu",
-             kernel->name, (unsigned long long)bytes, info->name, (unsigned long long)info->local_bytes);
-    return PF_OK;
-}
-
 pf_status pf_kernel_create(pf_device *device, const pf_program_key *program, const char *name, pf_kernel **out)
 {
     cl_program compiled = NULL;
@@ -172,7 +158,6 @@ pf_status pf_kernel_create(pf_device *device, const pf_program_key *program, con
     if (code != CL_SUCCESS)
         status = pf_context(pf_fail_opencl(device, "clCreateKernel", code), "kernel %s of cl/%s.cl", name, program->file);
     if (status == PF_OK) status = check_work_group(kernel);
-    if (status == PF_OK) status = check_local_memory(kernel);
     if (status != PF_OK) {
         pf_kernel_free(kernel);
         return status;
