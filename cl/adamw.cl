@@ -3,12 +3,16 @@
 //   g = gradient * scale;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
 //   p -= lr * (m c1 / (sqrt(v c2) + eps) + decay p),   c1 = 1/(1 - b1^t), c2 = 1/(1 - b2^t)
 //
+//   -DRATE_BLOCK  numbers that share a learning rate, a multiple of VEC
+//
 // Numbers may have learning rates of their own, lr * rate[i / RATE_BLOCK]; those of rate 0 stay as they are, their
 // moments too. Each number is read and written once; decay reaches the first n_decay numbers. If the gradient's norm is not
 // finite (norm: what cl/global_norm.cl left) nothing is changed.
 #include "lib/base.clh"
 
-#define RATE_BLOCK 256 // numbers that share a rate; a multiple of VEC
+#ifndef RATE_BLOCK
+#define RATE_BLOCK 256
+#endif
 
 typedef struct norm_result {
     float norm, scale;
@@ -17,8 +21,8 @@ typedef struct norm_result {
 
 // groups: ceil(n / n_each)
 KERNEL void adamw(OUT p, OUT m, OUT v, IN gradient, __global const norm_result *restrict norm, IN rate,
-                  const int has_rates, const int n, const int n_decay, const int n_each, const float b1, const float b2, const float c1, const float c2,
-                  const float lr, const float eps, const float decay)
+                  const int has_rates, const int n, const int n_decay, const int n_each, const float b1,
+                  const float b2, const float c1, const float c2, const float lr, const float eps, const float decay)
 {
     const int first = get_group_id(0) * n_each, last = first + min(n_each, n - first);
     const float scale = norm->scale;

@@ -74,7 +74,7 @@ static pf_status print_best(pf_output *out, const pf_contact_map *map, int64_t a
 static pf_status draw(const char *directory, const pf_contact_map *map)
 {
     const size_t n = (size_t)map->length;
-    double *value = malloc((n * n + 1) * sizeof *value), low = 0, high = 0;
+    double *value = malloc((n * n + 1) * sizeof *value), high = 0;
     char *path = NULL;
     if (!value || asprintf(&path, "%s/%s.svg", directory, map->name) < 0) path = NULL;
     FILE *file = path ? fopen(path, "w") : NULL;
@@ -96,7 +96,6 @@ static pf_status draw(const char *directory, const pf_contact_map *map)
         .value = value,
         .rows = map->length,
         .columns = map->length,
-        .low = low,
         .high = high,
     };
     pf_status status = PF_OK;

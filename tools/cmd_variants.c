@@ -184,8 +184,7 @@ static pf_status compute(const pf_common *common, pf_variants *v)
 static pf_status write_results(const variants_options *o, const pf_variants *v, const pf_table *t)
 {
     pf_output *out = NULL;
-    pf_status status = o->plot ? pf_scan_check_plot(v) : PF_OK;
-    if (status == PF_OK) status = pf_output_open(o->output, &out);
+    pf_status status = pf_output_open(o->output, &out);
     if (status != PF_OK) return status;
     if (o->scan)
         pf_scan_print(out, v, o->offset);

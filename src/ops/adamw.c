@@ -18,7 +18,8 @@ pf_status pf_adamw_create(pf_device *device, pf_adamw **out)
     void *made = NULL;
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_adamw), "AdamW"));
     pf_adamw *op = made;
-    const pf_program_key key = {.file = "adamw"};
+    const pf_define define = {"RATE_BLOCK", PF_RATE_BLOCK};
+    const pf_program_key key = {.file = "adamw", .defines = &define, .n_defines = 1};
     const pf_status status = pf_kernel_create(device, &key, "adamw", &op->kernel);
     if (status != PF_OK) {
         pf_adamw_free(op);

@@ -57,7 +57,6 @@ static favor_extent extent_of(const pf_favor *op, const pf_sequences *sequences)
     pf_arg_buffer((rows).buffer), pf_arg_int((rows).stride),           \
         pf_arg_int((rows).offset + op->config.first_head * op->config.head_size)
 
-
 static pf_status sum_blocks(pf_favor *op, const favor_extent *extent, const pf_sequences *sequences, pf_buffer *states,
                             int behind, const pf_buffer *scratch)
 {
