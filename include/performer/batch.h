@@ -20,7 +20,10 @@ typedef struct pf_batch {
     int32_t longest;         // tokens of the longest sequence
     const int32_t *start;    // [B+1] first row of each sequence; start[B] = N
     const int32_t *token;    // [N] what the model sees, 0 .. 28
-    const int32_t *target;   // [N] what it should say, or PF_NO_TARGET
+    const int32_t *target;   // [N] what it should say, or PF_NO_TARGET; of a task the class. Tasks on sequences have
+                             //     theirs at each sequence's first row
+    const float *value;      // [N] regression: label in standard units, NaN for none, at the same rows, and target
+                             //     says 0 where there is one; else NULL
     const uint64_t *number;  // [B] each sequence's place in the step (training) or input (use):
                              //     keys dropout, so that micro-batches change nothing
 } pf_batch;

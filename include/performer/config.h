@@ -30,6 +30,8 @@ enum {
     PF_VOCAB_SIZE = 29,           // A of alphabet protein-29
     PF_MAX_VOCAB_SIZE = 256,      // of an alphabet of its own
     PF_TOKEN_BYTES = 16,          // of a token's text there, its NUL counted
+    PF_MAX_CLASSES = 256,         // C of a task
+    PF_CLASS_BYTES = 64,          // of a class's name, its NUL counted
 };
 
 // What tokens are called: the 29 of this program (src/data/alphabet.h), or those that `token` lists in the
@@ -74,6 +76,11 @@ typedef enum pf_schedule {
     PF_SCHEDULE_RSQRT,
 } pf_schedule;
 
+// What a model's head answers: a token of each row (a language model), or a user's question about each sequence
+// or each residue.
+typedef enum pf_task_type { PF_TASK_NONE, PF_TASK_REGRESSION, PF_TASK_CLASSIFICATION } pf_task_type;
+typedef enum pf_task_level { PF_TASK_SEQUENCE, PF_TASK_RESIDUE } pf_task_level;
+
 typedef enum pf_matmul_choice { PF_MATMUL_AUTO, PF_MATMUL_CLBLAST, PF_MATMUL_TILE } pf_matmul_choice;
 typedef enum pf_storage { PF_STORAGE_FP32, PF_STORAGE_BF16, PF_STORAGE_FP16 } pf_storage;
 enum { PF_RECOMPUTE_OFF = 0, PF_RECOMPUTE_ON = -1 }; // ON: as many layers as take least memory
@@ -117,8 +124,19 @@ struct pf_train_config {
     int64_t eval_interval, checkpoint_interval; // 0: at the end only
     int64_t keep_checkpoints;
     double time_limit;            // seconds of this process, 0: none
+    int64_t patience;             // evaluations without a better one until the run ends, 0: it goes on
     int32_t recompute;            // segments of so many layers keep their input only, and the backward pass
                                   // computes them again, to the same bits; or PF_RECOMPUTE_OFF, PF_RECOMPUTE_ON
+};
+
+// A head task.weight [C,D], task.bias [C] in place of the language model's: it reads the last stream's norm, of
+// each residue, or its mean over a sequence's residues.
+struct pf_task_config {
+    pf_task_type type;
+    pf_task_level level;
+    int32_t n_classes; // C of classification, 2 at least; regression has one output
+    char class_name[PF_MAX_CLASSES][PF_CLASS_BYTES];
+    double mean, deviation; // of the training labels: the head of a regression gives (label - mean) / deviation
 };
 
 struct pf_compute_config {
@@ -149,6 +167,7 @@ struct pf_config {
     int32_t n_rotary_frequencies;     // 0: 10000^(-2i/E); else E/2
     double rotary_frequency[PF_MAX_HEAD_SIZE / 2];
     struct pf_attention_config attention;
+    struct pf_task_config task;
     struct pf_train_config train;
     struct pf_compute_config compute;
 };
@@ -213,6 +232,7 @@ PF_API bool pf_config_has_projection(const struct pf_config *config, int layer);
 // Features per key and query: M, 2M for hyperbolic and trig, E without a projection.
 PF_API int pf_config_feature_count(const struct pf_config *config);
 PF_API int pf_config_head_size(const struct pf_config *config); // E
+PF_API int pf_config_outputs(const struct pf_config *config);   // of the head: A, or C of a task, 1 for regression
 PF_API bool pf_config_is_rotary(const struct pf_config *config);
 PF_API bool pf_config_has_position_table(const struct pf_config *config); // a trained one [Lmax,D]
 

@@ -35,7 +35,7 @@ static void set_default(const pf_key *key, struct pf_config *config)
         break;
     case PF_KEY_CONSTANT:
     case PF_KEY_TYPES: // all zero: favor everywhere
-    case PF_KEY_TOKENS:
+    case PF_KEY_TEXTS:
     case PF_KEY_NUMBERS:
     case PF_KEY_TEXT:
         break;
@@ -83,6 +83,19 @@ int pf_config_feature_count(const struct pf_config *config)
     const bool is_pair =
         attention->kernel == PF_FAVOR_SOFTMAX_HYPERBOLIC || attention->kernel == PF_FAVOR_SOFTMAX_TRIG;
     return is_pair ? 2 * attention->num_features : attention->num_features;
+}
+
+int pf_config_outputs(const struct pf_config *config)
+{
+    switch (config->task.type) {
+    case PF_TASK_NONE:
+        return config->vocab_size;
+    case PF_TASK_REGRESSION:
+        return 1;
+    case PF_TASK_CLASSIFICATION:
+        return config->task.n_classes;
+    }
+    return 0;
 }
 
 const char *pf_favor_kernel_name(pf_favor_kernel kernel)
@@ -181,6 +194,16 @@ static pf_status check_attention(const struct pf_config *config, pf_status code)
     return PF_OK;
 }
 
+static pf_status check_task(const struct pf_config *config, pf_status code)
+{
+    const bool has_classes = config->task.n_classes > 0, needs = config->task.type == PF_TASK_CLASSIFICATION;
+    PF_CHECK(has_classes == needs, code, needs ? "task.type classification needs task.classes: a list of names"
+                                               : "task.classes is set, expected task.type classification beside it");
+    PF_CHECK(config->task.type == PF_TASK_NONE || config->objective == PF_OBJECTIVE_MLM, code,
+             "task.type needs objective mlm: a head for labels sees the whole sequence");
+    return PF_OK;
+}
+
 static pf_status check_training(const struct pf_config *config, pf_status code)
 {
     const struct pf_train_config *train = &config->train;
@@ -217,6 +240,7 @@ pf_status pf_config_finish(struct pf_config *config, pf_config_source source)
     PF_TRY(check_shape(&finished, code));
     PF_TRY(check_family(&finished, code));
     PF_TRY(check_attention(&finished, code));
+    PF_TRY(check_task(&finished, code));
     fill_in(&finished);
     PF_TRY(check_training(&finished, code));
     *config = finished;

@@ -57,19 +57,21 @@ static pf_status store_types(const pf_key *key, const json_t *value, struct pf_c
     return PF_OK;
 }
 
-static pf_status store_tokens(const pf_key *key, const json_t *value, struct pf_config *config)
+static pf_status store_texts(const pf_key *key, const json_t *value, struct pf_config *config)
 {
-    const size_t count = json_array_size(value);
-    if (!json_is_array(value) || count < 2 || count > PF_MAX_VOCAB_SIZE) return refuse(key, value);
-    memset(config->token, 0, sizeof config->token);
+    const size_t count = json_array_size(value), bytes = key->text_bytes;
+    if (!json_is_array(value) || !is_allowed(key, (double)count)) return refuse(key, value);
+    char *list = pf_key_at(key, config);
+    memset(list, 0, (size_t)key->high * bytes);
     for (size_t i = 0; i < count; i++) {
         const char *text = json_string_value(json_array_get(value, i));
-        if (!text || !*text || strlen(text) >= PF_TOKEN_BYTES) return refuse(key, json_array_get(value, i));
+        if (!text || !*text || strlen(text) >= bytes) return refuse(key, json_array_get(value, i));
         for (size_t j = 0; j < i; j++)
-            if (strcmp(config->token[j], text) == 0) return refuse(key, json_array_get(value, i));
-        strcpy(config->token[i], text);
+            if (strcmp(list + j * bytes, text) == 0) return refuse(key, json_array_get(value, i));
+        strcpy(list + i * bytes, text);
     }
-    config->n_tokens = (int32_t)count;
+    const int32_t stored = (int32_t)count;
+    memcpy((char *)config + key->count_offset, &stored, sizeof stored);
     return PF_OK;
 }
 
@@ -142,8 +144,8 @@ static pf_status store(const pf_key *key, const json_t *value, struct pf_config 
     }
     case PF_KEY_TYPES:
         return store_types(key, value, config);
-    case PF_KEY_TOKENS:
-        return store_tokens(key, value, config);
+    case PF_KEY_TEXTS:
+        return store_texts(key, value, config);
     case PF_KEY_NUMBERS:
         return store_numbers(key, value, config);
     case PF_KEY_WORD_OR_SIZE:
@@ -257,7 +259,7 @@ static json_t *text_value(const pf_key *key, const char *text)
     if (key->type == PF_KEY_FLAG && strcmp(text, "true") == 0) return json_true();
     if (key->type == PF_KEY_FLAG && strcmp(text, "false") == 0) return json_false();
     const bool is_list =
-        key->type == PF_KEY_TYPES || key->type == PF_KEY_TOKENS || key->type == PF_KEY_NUMBERS;
+        key->type == PF_KEY_TYPES || key->type == PF_KEY_TEXTS || key->type == PF_KEY_NUMBERS;
     return is_list ? list_value(text) : json_string(text);
 }
 

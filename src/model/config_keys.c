@@ -23,6 +23,8 @@ static const char *const crops[] = {"random", "first", NULL};
 static const char *const packings[] = {"pad", "concat", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", "rsqrt", NULL};
 static const char *const matmuls[] = {"auto", "clblast", "tile", NULL};
+static const char *const task_types[] = {"none", "regression", "classification", NULL};
+static const char *const task_levels[] = {"sequence", "residue", NULL};
 static const char *const segments[] = {"off", "on", NULL};
 static const char *const storages[] = {"fp32", "bf16", "fp16", NULL};
 
@@ -52,7 +54,8 @@ _Static_assert(sizeof(pf_favor_kernel) == sizeof(int32_t), "choices are stored a
 const pf_key pf_config_keys[] = {
     CONSTANT("format", formats, "what this page of keys is; needed in a model's config.json"),
     CHOICE("alphabet", alphabet, alphabets, "20 letters, B O U X Z, begin, end, pad, mask; or the list `tokens`"),
-    {.name = "tokens", .type = PF_KEY_TOKENS, .is_rare = true,
+    {.name = "tokens", .type = PF_KEY_TEXTS, .offset = AT(token), .count_offset = AT(n_tokens), .is_rare = true,
+     .low = 2, .high = PF_MAX_VOCAB_SIZE, .text_bytes = PF_TOKEN_BYTES,
      .help = "alphabet tokens: what stands for each number, as in a vocab.txt"},
     CHOICE("objective", objective, objectives, "masked (sees both sides) or causal language model"),
     SIZE("vocab_size", vocab_size, 2, PF_MAX_VOCAB_SIZE, PF_VOCAB_SIZE, .help = "A: tokens of the alphabet"),
@@ -98,6 +101,15 @@ const pf_key pf_config_keys[] = {
     SIZE("attention.window", attention.window, 1, PF_MAX_POSITIONS, 128,
          .help = "tokens on each side that a local head sees, less one"),
 
+    RARE_CHOICE("task.type", task.type, task_types, "a head for labels of the user's in place of the language model's"),
+    RARE_CHOICE("task.level", task.level, task_levels, "what has a label"),
+    {.name = "task.classes", .type = PF_KEY_TEXTS, .offset = AT(task.class_name), .count_offset = AT(task.n_classes),
+     .is_rare = true, .low = 2, .high = PF_MAX_CLASSES, .text_bytes = PF_CLASS_BYTES,
+     .help = "C: what stands for each number; found in the labels"},
+    NUMBER("task.mean", task.mean, -1e300, 1e300, 0, .is_rare = true, .help = "of a regression's training labels"),
+    NUMBER("task.deviation", task.deviation, 0, 1e300, 1, .open_low = true, .is_rare = true,
+           .help = "of a regression's training labels, in which the head counts"),
+
     COUNT("train.steps", train.steps, 1, STEPS, 10000, .may_change = true, .help = "optimiser steps"),
     COUNT("train.batch_tokens", train.batch_tokens, 2, 1 << 30, 8192, .help = "tokens of an optimiser step"),
     COUNT("train.micro_batch_tokens", train.micro_batch_tokens, 2, 1 << 30, 0, .derived = "batch_tokens and a quarter",
@@ -134,6 +146,8 @@ const pf_key pf_config_keys[] = {
          .help = "newest checkpoints that stay"),
     NUMBER("train.time_limit", train.time_limit, 0, 1e9, 0, .may_change = true,
          .help = "seconds until the run is saved and ends, 0: none"),
+    COUNT("train.patience", train.patience, 0, STEPS, 0, .may_change = true, .is_rare = true,
+          .help = "evaluations without a better one until the run ends, 0: never"),
     {.name = "train.recompute", .type = PF_KEY_WORD_OR_SIZE, .offset = AT(train.recompute), .low = 1, .high = PF_MAX_LAYERS,
      .choices = segments, .may_change = true,
      .help = "less memory for a slower step, same results: layers that are computed again together in the backward pass"},
@@ -247,9 +261,9 @@ void pf_key_allowed(const pf_key *key, char *out, size_t room)
     case PF_KEY_TYPES:
         join_choices(key->choices, out, room);
         break;
-    case PF_KEY_TOKENS:
-        snprintf(out, room, "a list of 2 to %d different texts of 1 to %d bytes", PF_MAX_VOCAB_SIZE,
-                 PF_TOKEN_BYTES - 1);
+    case PF_KEY_TEXTS:
+        snprintf(out, room, "a list of %.0f to %.0f different texts of 1 to %zu bytes", key->low, key->high,
+                 key->text_bytes - 1);
         break;
     case PF_KEY_TEXT:
         snprintf(out, room, "a text of at most %d bytes", PF_PATTERNS_BYTES - 1);

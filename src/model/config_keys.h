@@ -12,7 +12,7 @@ typedef enum pf_key_type {
     PF_KEY_FLAG,     // bool
     PF_KEY_CHOICE,   // an enum, stored as int32_t
     PF_KEY_TYPES,    // attention.type: one choice or a list, one per layer
-    PF_KEY_TOKENS,   // tokens: a list of texts
+    PF_KEY_TEXTS,    // a list of different texts: char [high][text_bytes], their number at count_offset
     PF_KEY_NUMBERS,  // rotary_frequencies: a list of numbers
     PF_KEY_WORD_OR_SIZE, // int32_t: a size, or a choice, stored as 0, -1, ...
     PF_KEY_TEXT,     // char [PF_PATTERNS_BYTES]
@@ -22,8 +22,9 @@ typedef struct pf_key {
     const char *name;           // dotted: "attention.kernel"
     pf_key_type type;
     size_t offset;              // into struct pf_config
-    double low, high;           // allowed, both ends included unless open
+    double low, high;           // allowed, both ends included unless open; of a list of texts its length
     bool open_low, open_high;
+    size_t count_offset, text_bytes; // of a list of texts
     const char *const *choices; // NULL-terminated, in the order of the enum
     double fallback;            // default; of choices the number; 0 where required or derived
     bool required;              // a model must say it
@@ -48,6 +49,17 @@ bool pf_key_is_group(const char *name);
 
 // What is allowed, as words: "a whole number from 1 to 1024", "relu, softmax".
 void pf_key_allowed(const pf_key *key, char *out, size_t room);
+
+// i-th text of a list, and the list's length.
+static inline const char *pf_key_text(const pf_key *key, const struct pf_config *config, int i)
+{
+    return (const char *)config + key->offset + (size_t)i * key->text_bytes;
+}
+
+static inline int32_t pf_key_text_count(const pf_key *key, const struct pf_config *config)
+{
+    return *(const int32_t *)((const char *)config + key->count_offset);
+}
 
 static inline void *pf_key_at(const pf_key *key, struct pf_config *config)
 {

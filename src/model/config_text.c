@@ -19,12 +19,13 @@ static pf_status add_types(pf_text *text, const pf_key *key, const struct pf_con
     return pf_text_add(text, "]");
 }
 
-static pf_status add_tokens(pf_text *text, const struct pf_config *config)
+static pf_status add_texts(pf_text *text, const pf_key *key, const struct pf_config *config)
 {
     PF_TRY(pf_text_add(text, "["));
-    for (int i = 0; i < config->n_tokens; i++) {
+    for (int i = 0; i < pf_key_text_count(key, config); i++) {
+        const char *item = pf_key_text(key, config, i);
         if (i) PF_TRY(pf_text_add(text, ", "));
-        PF_TRY(pf_text_add_json(text, config->token[i], strlen(config->token[i])));
+        PF_TRY(pf_text_add_json(text, item, strlen(item)));
     }
     return pf_text_add(text, "]");
 }
@@ -64,8 +65,8 @@ static pf_status add_value(pf_text *text, const pf_key *key, const struct pf_con
         return pf_text_add(text, "\"%s\"", key->choices[size]);
     case PF_KEY_TYPES:
         return add_types(text, key, config);
-    case PF_KEY_TOKENS:
-        return add_tokens(text, config);
+    case PF_KEY_TEXTS:
+        return add_texts(text, key, config);
     case PF_KEY_NUMBERS:
         return add_numbers(text, config);
     case PF_KEY_WORD_OR_SIZE:
@@ -132,8 +133,9 @@ static bool is_equal(const pf_key *key, const struct pf_config *a, const struct 
         for (int i = 0; i < a->num_hidden_layers && i < PF_MAX_LAYERS; i++)
             if (pf_config_layer_type(a, i) != pf_config_layer_type(b, i)) return false;
         return true;
-    case PF_KEY_TOKENS:
-        return a->n_tokens == b->n_tokens && memcmp(a->token, b->token, sizeof a->token) == 0;
+    case PF_KEY_TEXTS:
+        return pf_key_text_count(key, a) == pf_key_text_count(key, b) &&
+               memcmp(left, right, (size_t)key->high * key->text_bytes) == 0;
     case PF_KEY_NUMBERS:
         return a->n_rotary_frequencies == b->n_rotary_frequencies &&
                memcmp(a->rotary_frequency, b->rotary_frequency, sizeof a->rotary_frequency) == 0;
