@@ -1,4 +1,4 @@
-// One row out of many: means and maxima over ranges of rows, and rows picked by number.
+// One row out of many: means and maxima over ranges of rows, the gradient of means, and rows picked by number.
 //
 // A range is summed in runs of RUN rows, and the runs' sums are summed: an order that depends on the range's length
 // only, with an error that grows with its square root at most. An item owns its columns.
@@ -26,6 +26,24 @@ KERNEL void pool(OUT mean, OUT maximum, const int want_mean, const int want_maxi
     }
     if (want_mean) store(mean + (size_t)b * columns + i, total / (float)max(last - first, 1), left);
     if (want_maximum) store(maximum + (size_t)b * columns + i, top, left);
+}
+
+// The gradient of the mean: dx[n] = dmean[b] / rows of range[b] where row n lies in it, 0 in the sequence's others.
+// `block` has first row, rows and sequence of a block of rows, see src/ops/sequences.h. groups: blocks
+KERNEL void pool_backward(OUT dx, IN dmean, __global const int2 *restrict range, __global const int4 *restrict block,
+                          const int columns)
+{
+    const int4 own = block[get_group_id(0)];
+    const int2 residues = range[own.z];
+    const float count = max(residues.y - residues.x, 1);
+    for (int n = own.x; n < own.x + own.y; n++) {
+        const bool is_inside = n >= residues.x && n < residues.y;
+        for (int i = LID * VEC; i < columns; i += WG * VEC) {
+            vec d = 0;
+            if (is_inside) d = load(dmean + (size_t)own.z * columns + i, columns - i) / count;
+            store(dx + (size_t)n * columns + i, d, columns - i);
+        }
+    }
 }
 
 // out[k] = row row[k] of x. groups: ceil(count / rows_each)

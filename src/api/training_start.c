@@ -31,11 +31,27 @@ static bool is_equal_shape(const pf_parameter *a, const pf_parameter *b)
     return a->rank == b->rank && a->shape[0] == b->shape[0] && (a->rank < 2 || a->shape[1] == b->shape[1]);
 }
 
+// A head answers its own question only: one of another task is made anew.
+static bool is_same_task(const struct pf_task_config *a, const struct pf_task_config *b)
+{
+    if (a->type != b->type || a->n_classes != b->n_classes) return false;
+    if (a->type != PF_TASK_NONE && a->level != b->level) return false;
+    for (int i = 0; i < a->n_classes; i++)
+        if (strcmp(a->class_name[i], b->class_name[i]) != 0) return false;
+    return true;
+}
+
+static bool is_of_head(const pf_parameter *tensor)
+{
+    return strncmp(tensor->name, "head.", 5) == 0 || strncmp(tensor->name, "task.", 5) == 0;
+}
+
 // The first trained tensor of `a` that `b` lacks or has in another shape; NULL: none.
-static const pf_parameter *find_stranger(const pf_parameters *a, const pf_parameters *b)
+static const pf_parameter *find_stranger(const pf_parameters *a, const pf_parameters *b, bool heads_too)
 {
     for (int i = 0; i < a->n_tensors; i++) {
         const pf_parameter *other = pf_parameters_find(b, a->tensor[i].name);
+        if (!heads_too && is_of_head(&a->tensor[i])) continue;
         if (a->tensor[i].is_trained && (!other || !is_equal_shape(&a->tensor[i], other)))
             return &a->tensor[i];
     }
@@ -44,8 +60,9 @@ static const pf_parameter *find_stranger(const pf_parameters *a, const pf_parame
 
 static pf_status check_tensors(const pf_training *t, const pf_model_arrays *from)
 {
-    const pf_parameter *stranger = find_stranger(t->host->parameters, from->parameters);
-    if (!stranger) stranger = find_stranger(from->parameters, t->host->parameters);
+    const bool heads_too = is_same_task(&from->config.task, &t->config.task);
+    const pf_parameter *stranger = find_stranger(t->host->parameters, from->parameters, heads_too);
+    if (!stranger) stranger = find_stranger(from->parameters, t->host->parameters, heads_too);
     PF_CHECK(!stranger, PF_ERROR_USAGE,
              "tensor %s of %s does not fit the configuration (%s differs); only keys that leave the trained "
              "tensors "
@@ -65,9 +82,11 @@ static void copy_tensors(pf_training *t, const pf_model_arrays *from)
 {
     const pf_parameters *to = t->host->parameters;
     const bool keeps = keeps_projections(&from->config.attention, &t->config.attention);
+    const bool heads_too = is_same_task(&from->config.task, &t->config.task);
     for (int i = 0; i < to->n_tensors; i++) {
         const pf_parameter *tensor = &to->tensor[i],
                            *old = pf_parameters_find(from->parameters, tensor->name);
+        if (!heads_too && is_of_head(tensor)) continue; // fresh
         if (tensor->is_trained)
             memcpy(t->host->trained + tensor->offset, from->trained + old->offset,
                    tensor->count * sizeof(float));

@@ -8,6 +8,7 @@ static pf_status create_translation(pf_device *device, const struct pf_config *c
 {
     void *memory = NULL;
     out->vocabulary = pf_vocabulary_of(config);
+    out->is_labelled = config->task.type != PF_TASK_NONE;
     if (config->alphabet == PF_ALPHABET_TOKENS) {
         PF_TRY(pf_alloc(&memory, rows, sizeof(int32_t), "tokens"));
         out->host_tokens = memory;
@@ -95,7 +96,7 @@ pf_status pf_input_upload(pf_input *input, const pf_model_limits *limits, const 
     for (int32_t b = 0; b < batch->n_sequences; b++)
         input->lengths[b] = batch->start[b + 1] - batch->start[b];
     PF_TRY(upload_tokens(input, input->token, batch->token, rows));
-    PF_TRY(upload_tokens(input, input->target, batch->target, rows));
+    if (!input->is_labelled) PF_TRY(upload_tokens(input, input->target, batch->target, rows));
     if (input->scale) PF_TRY(upload_scales(input, batch));
     PF_TRY(pf_buffer_write(input->place, 0, input->host_places, rows * sizeof(pf_place)));
     PF_TRY(pf_sequences_set(input->sequences, batch->start, input->lengths, batch->n_sequences));

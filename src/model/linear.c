@@ -25,8 +25,18 @@ void pf_linear_kinds(const struct pf_config *config, pf_linear kinds[PF_LINEAR_K
                                             {.in = D, .out = D},
                                             {.in = D, .out = F},
                                             {.in = F, .out = D},
-                                            [PF_LINEAR_HEAD] = {.in = D, .out = config->vocab_size}};
+                                            [PF_LINEAR_HEAD] = {.in = D, .out = pf_config_outputs(config)}};
     memcpy(kinds, all, sizeof all);
+}
+
+int pf_widest_bias(const struct pf_config *config)
+{
+    pf_linear kinds[PF_LINEAR_KINDS];
+    int widest = 0;
+    pf_linear_kinds(config, kinds);
+    for (int i = 0; i < PF_LINEAR_KINDS; i++)
+        if (kinds[i].out > widest) widest = kinds[i].out;
+    return widest;
 }
 
 void pf_linear_calls(const pf_linear *sizes, int rows, pf_matmul_call calls[PF_LINEAR_CALLS])

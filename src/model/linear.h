@@ -16,6 +16,7 @@ typedef struct pf_linear {
 // feed-forward, the head. All but the last are there in each layer.
 enum { PF_LINEAR_KINDS = 5, PF_LINEAR_HEAD = 4 };
 void pf_linear_kinds(const struct pf_config *config, pf_linear kinds[PF_LINEAR_KINDS]);
+int pf_widest_bias(const struct pf_config *config); // the most outputs of any of them
 
 // The products of a linear layer over `rows` rows, without buffers: forward, gradient of the input, of the weights.
 enum { PF_LINEAR_CALLS = 3 };

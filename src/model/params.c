@@ -73,6 +73,30 @@ static void add_feed_forward(list *to)
     add(to, "feed_forward.down.bias", 0, D, PF_INITIAL_ZERO);
 }
 
+// Small, so that a task begins with the body as it is rather than with noise from above (BERT's 0.02).
+static void add_task(list *to)
+{
+    const int C = pf_config_outputs(to->config);
+    pf_parameter *weight = add(to, "task.weight", C, to->config->hidden_size, PF_INITIAL_NORMAL);
+    weight->deviation = 0.02;
+    weight->is_decayed = true;
+    add(to, "task.bias", 0, C, PF_INITIAL_ZERO);
+}
+
+// A language model's: logits of all tokens.
+static void add_head(list *to)
+{
+    const struct pf_config *config = to->config;
+    const int D = config->hidden_size, A = config->vocab_size;
+    if (config->head_transform) {
+        add(to, "head.transform.weight", D, D, PF_INITIAL_UNIFORM);
+        add(to, "head.transform.bias", 0, D, PF_INITIAL_ZERO);
+        add_norm(to, "head.norm.weight", "head.norm.bias");
+    }
+    if (!config->tie_word_embeddings) add(to, "head.weight", A, D, PF_INITIAL_UNIFORM);
+    add(to, "head.bias", 0, A, PF_INITIAL_ZERO);
+}
+
 static void list_tensors(list *to)
 {
     const struct pf_config *config = to->config;
@@ -90,13 +114,8 @@ static void list_tensors(list *to)
     to->layer = -1;
     // With post-norm the last layer's norm is the final one.
     if (config->norm_placement == PF_NORM_PRE) add_norm(to, "norm.weight", "norm.bias");
-    if (config->head_transform) {
-        add(to, "head.transform.weight", D, D, PF_INITIAL_UNIFORM);
-        add(to, "head.transform.bias", 0, D, PF_INITIAL_ZERO);
-        add_norm(to, "head.norm.weight", "head.norm.bias");
-    }
-    if (!config->tie_word_embeddings) add(to, "head.weight", A, D, PF_INITIAL_UNIFORM);
-    add(to, "head.bias", 0, A, PF_INITIAL_ZERO);
+    if (config->task.type == PF_TASK_NONE) add_head(to);
+    else add_task(to);
     if (config->contact_head) {
         add(to, "contact.weight", 0, config->num_hidden_layers * config->num_attention_heads,
             PF_INITIAL_CARRIED);
@@ -170,8 +189,9 @@ static void find_roles(pf_parameters *all, const struct pf_config *config)
     all->transform_bias = offset_of(all, "head.transform.bias");
     all->transform_norm_weight = offset_of(all, "head.norm.weight");
     all->transform_norm_bias = offset_of(all, "head.norm.bias");
-    all->head_weight = config->tie_word_embeddings ? all->token_embedding : offset_of(all, "head.weight");
-    all->head_bias = offset_of(all, "head.bias");
+    const bool is_task = config->task.type != PF_TASK_NONE, is_tied = config->tie_word_embeddings && !is_task;
+    all->head_weight = is_tied ? all->token_embedding : offset_of(all, is_task ? "task.weight" : "head.weight");
+    all->head_bias = offset_of(all, is_task ? "task.bias" : "head.bias");
 }
 
 // --- looking up ---------------------------------------------------------------------------------

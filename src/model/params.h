@@ -68,8 +68,8 @@ typedef struct pf_parameters {
     size_t transform_weight, transform_bias;           // [D,D], [D] or PF_ABSENT: in front of the head
     size_t transform_norm_weight, transform_norm_bias; // [D] or PF_ABSENT
     size_t norm_weight, norm_bias;
-    size_t head_weight;          // [A,D]; the token embedding if tied
-    size_t head_bias;            // [A]
+    size_t head_weight;          // [A,D]; the token embedding if tied; of a task [C,D]
+    size_t head_bias;            // [A] or [C]
     size_t decayed_size;         // the optimiser decays numbers 0 .. decayed_size-1, gaps included
     size_t trained_size;         // of the arena, gaps included
     size_t projections_size;

@@ -12,10 +12,12 @@
 #include "ops/embedding.h"
 #include "ops/favor.h"
 #include "ops/layer_norm.h"
+#include "ops/pool.h"
 #include "ops/position_table.h"
 #include "ops/residual.h"
 #include "ops/rotary.h"
 #include "ops/softmax_attention.h"
+#include "ops/squared_error.h"
 #include "ops/storage.h"
 
 // A layer norm's weight and bias [D] and their gradients.
@@ -71,6 +73,18 @@ typedef struct pf_head_kept {
     pf_buffer *u, *activated, *normed, *stat;
 } pf_head_kept;
 
+// What a task has besides: where the residues of each sequence lie, the mean over them, and the labels on the
+// host, in the order of the outputs' rows.
+typedef struct pf_task {
+    pf_buffer *range;  // int32 [B][2]: first row, one past the last
+    pf_buffer *pooled; // [B,D]; in the backward pass their gradient
+    pf_buffer *value;  // [B] or [N] labels of a regression
+    int32_t *host_ranges, *host_targets;
+    float *host_values;
+    pf_pool *pool;                    // of tasks on sequences
+    pf_squared_error *squared_error; // of a regression
+} pf_task;
+
 // With carry: where the keys and values of a kind of exact heads lie in the cache of each layer,
 // [carry_sequences, rows, 2, width].
 typedef struct pf_key_cache {
@@ -92,6 +106,7 @@ typedef struct pf_input {
     int32_t *lengths; // [B]
     pf_sequences *sequences;
     int32_t n_rows, n_sequences;
+    bool is_labelled; // targets are a task's labels: task.c
 } pf_input;
 
 struct pf_model {
@@ -106,6 +121,7 @@ struct pf_model {
     pf_buffer *stat_last;
     pf_buffer *embedded, *stat_embedded; // with embedding_norm in front of pre-norm layers: the embedding sum
     pf_head_kept head;
+    pf_task task;
     pf_buffer *normed, *activated, *logits, *row_losses, *scratch;
     pf_buffer *d_stream, *d_branch, *delta;
     // Three in one, as no two are needed at once: the gradients of q, k, v [N,3D] and of the hidden units
@@ -128,7 +144,7 @@ struct pf_model {
     pf_softmax_attention *exact,
         *local;                 // all heads of layers of type softmax; the first local_heads, windowed
     pf_key_cache whole, window; // of `exact`, of `local`
-    pf_cross_entropy *cross_entropy;
+    pf_cross_entropy *cross_entropy; // NULL: a regression
     pf_pass pass; // of the last forward
     int lowest;   // layer that backward reaches, -1: the embedding
 };
@@ -182,6 +198,17 @@ pf_status pf_head_create(pf_model *model);
 void pf_head_free(pf_model *model);
 pf_status pf_head_forward(pf_model *model);
 pf_status pf_head_backward(pf_model *model); // from the gradient of the logits, in `logits`, to d_stream
+bool pf_head_has_transform(const struct pf_config *config); // a task's has none
+
+// ---- task.c: labels of tasks, and what lies between the rows of residues and those of the outputs ----
+
+bool pf_head_pools(const struct pf_config *config); // outputs are of sequences, not of rows
+pf_status pf_task_create(pf_model *model);
+void pf_task_free(pf_model *model);
+pf_status pf_task_upload(pf_model *model, const pf_batch *batch);
+// From h, in `normed`, to the means that the head reads, and from their gradient, in `pooled`, to d_branch.
+pf_status pf_task_pool(pf_model *model);
+pf_status pf_task_pool_backward(pf_model *model);
 
 // y = LN(x), with its statistics in `stat` (NULL: not kept)
 pf_status pf_norm_forward(pf_model *model, const pf_norm_weights *weights, pf_buffer *y, const pf_buffer *x,

@@ -37,12 +37,29 @@ static pf_status create_buffers(pf_model *m)
     return PF_OK;
 }
 
+// Of a task all classes count as residues: the metrics are of all labels.
+static pf_status create_loss(pf_model *m)
+{
+    const struct pf_config *c = &m->config;
+    const pf_vocabulary *v = &m->input.vocabulary;
+    switch (c->task.type) {
+    case PF_TASK_NONE:
+        return pf_cross_entropy_create(m->device, c->vocab_size, v->first_residue, v->last_residue + 1,
+                                       &m->cross_entropy);
+    case PF_TASK_CLASSIFICATION:
+        return pf_cross_entropy_create(m->device, c->task.n_classes, 0, c->task.n_classes, &m->cross_entropy);
+    case PF_TASK_REGRESSION: // pf_task_create
+        break;
+    }
+    return PF_OK;
+}
+
 static pf_status create_operations(pf_model *m)
 {
     const struct pf_config *c = &m->config;
     const int D = c->hidden_size, F = c->intermediate_size, A = c->vocab_size;
     const bool dropout = m->limits.training && c->hidden_dropout > 0;
-    if (m->limits.training) PF_TRY(pf_column_sum_create(m->device, F > 3 * D ? F : 3 * D, &m->column_sum));
+    if (m->limits.training) PF_TRY(pf_column_sum_create(m->device, pf_widest_bias(c), &m->column_sum));
     PF_TRY(pf_embedding_create(m->device, A, D, dropout, &m->embedding));
     PF_TRY(pf_layer_norm_create(m->device, D, &m->layer_norm));
     PF_TRY(pf_activate_create(m->device, c->hidden_act, F, dropout, &m->activation));
@@ -53,9 +70,9 @@ static pf_status create_operations(pf_model *m)
         PF_TRY(pf_rotary_create(m->device, pf_config_head_size(c), positions, frequencies, &m->rotary));
     if (c->position_embedding_type == PF_POSITION_SINUSOIDAL)
         PF_TRY(pf_position_table_create(m->device, positions, D, pf_sinusoids, NULL, &m->sinusoids));
-    const pf_vocabulary *v = &m->input.vocabulary;
-    PF_TRY(pf_cross_entropy_create(m->device, A, v->first_residue, v->last_residue + 1, &m->cross_entropy));
+    PF_TRY(create_loss(m));
     PF_TRY(pf_head_create(m));
+    PF_TRY(pf_task_create(m));
     PF_TRY(pf_attention_create(m));
     return pf_carry_create(m);
 }
@@ -112,6 +129,7 @@ void pf_model_free(pf_model *m)
     pf_carry_free(m);
     pf_attention_free(m);
     pf_head_free(m);
+    pf_task_free(m);
     pf_position_table_free(&m->sinusoids);
     pf_cross_entropy_free(m->cross_entropy);
     pf_rotary_free(m->rotary);
@@ -208,6 +226,7 @@ pf_status pf_model_forward_begin(pf_model *m, const pf_batch *batch, const pf_pa
 {
     m->pass = *pass;
     PF_TRY(pf_input_upload(&m->input, &m->limits, batch, pass));
+    if (m->input.is_labelled) PF_TRY(pf_task_upload(m, batch));
     PF_TRY(reach_positions(m, batch->longest));
     if (pass->carry) PF_TRY(pf_carry_begin(m, batch));
     PF_TRY(embed(m));
@@ -235,9 +254,31 @@ pf_status pf_model_forward(pf_model *m, const pf_batch *batch, const pf_pass *pa
     return pf_model_forward_end(m);
 }
 
+static pf_status regression_loss(pf_model *m, float scale)
+{
+    const int rows = pf_model_output_rows(m);
+    PF_TRY(pf_squared_error_run(m->task.squared_error, &(pf_squared_error_forward){
+                                                           .loss = m->row_losses,
+                                                           .y = m->logits,
+                                                           .value = m->task.value,
+                                                           .target = m->input.target,
+                                                           .rows = rows,
+                                                       }));
+    if (!m->limits.training) return PF_OK;
+    return pf_squared_error_run_backward(m->task.squared_error, &(pf_squared_error_backward){
+                                                                    .dy = m->logits,
+                                                                    .y = m->logits,
+                                                                    .value = m->task.value,
+                                                                    .target = m->input.target,
+                                                                    .rows = rows,
+                                                                    .scale = scale,
+                                                                });
+}
+
 pf_status pf_model_loss(pf_model *m, float scale)
 {
-    const int rows = m->input.n_rows, A = m->config.vocab_size;
+    const int rows = pf_model_output_rows(m), A = pf_config_outputs(&m->config);
+    if (m->task.squared_error) return regression_loss(m, scale);
     PF_TRY(pf_cross_entropy_run(m->cross_entropy, &(pf_cross_entropy_forward){
                                                       .loss = m->row_losses,
                                                       .logits = m->logits,

@@ -56,8 +56,8 @@ pf_status pf_model_read_qkv(pf_model *model, int layer, float *out);    // [N,3D
 pf_status pf_model_read_stream(pf_model *model, int layer, float *out); // [N,D] after the layer
 
 // After forward: adds the batch to the metrics (pf_metrics: sums over the target rows of all batches since
-// pf_model_clear_metrics); with training limits also leaves the gradient of scale * (sum of losses)
-// in the logits' place.
+// pf_model_clear_metrics; of a regression the loss is the sum of squared errors, and nothing hits); with
+// training limits also leaves the gradient of scale * (sum of losses) in the logits' place.
 pf_status pf_model_loss(pf_model *model, float scale);
 pf_status pf_model_clear_metrics(pf_model *model);
 pf_status pf_model_read_metrics(pf_model *model, pf_metrics *out); // waits
@@ -83,12 +83,16 @@ typedef struct pf_probe {
 // Waits. Errors: PF_ERROR_USAGE unless made with limits.probe.
 pf_status pf_model_probe(pf_model *model, const pf_probe *probe);
 
-// Results of the last forward pass on the device: [N,A], and [N,D] of a captured layer.
+// Rows of the outputs of the last forward pass: N, or B of a task on sequences; and all their numbers.
+int32_t pf_model_output_rows(const pf_model *model);
+size_t pf_model_logits_count(const pf_model *model);
+
+// Results of the last forward pass on the device: [N,A] (of a task [output rows, C]), and [N,D] of a captured layer.
 const pf_buffer *pf_model_logits(const pf_model *model);
 const pf_buffer *pf_model_layer(const pf_model *model, int captured);
 
 // Results of the last forward pass; these wait. `rows` as in the batch.
-pf_status pf_model_read_logits(pf_model *model, float *out); // [N,A]
+pf_status pf_model_read_logits(pf_model *model, float *out); // [N,A]; of a task [output rows, C]
 pf_status pf_model_read_target_log_p(pf_model *model,
                                      float *out); // [N], after loss; 0 without target; limits.row_losses
 pf_status pf_model_read_layer(pf_model *model, int captured, float *out); // [N,D], see limits.capture

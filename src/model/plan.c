@@ -76,9 +76,23 @@ static pf_status plan_matmul(const struct pf_config *c, const pf_model_limits *l
 // Layer norm, column sums and the embedding add up parts: 2D, the widest bias, and A*D numbers wide.
 static size_t plan_reductions(const struct pf_config *c, const pf_device *device, bool training)
 {
-    const size_t D = (size_t)c->hidden_size, F = (size_t)c->intermediate_size, A = (size_t)c->vocab_size;
-    const size_t widest_bias = training ? largest(F, 3 * D) : 0;
+    const size_t D = (size_t)c->hidden_size, A = (size_t)c->vocab_size;
+    const size_t widest_bias = training ? (size_t)pf_widest_bias(c) : 0;
     return pf_parts_bytes(device, 2 * D + widest_bias + A * D);
+}
+
+// What the head keeps: of a transform u, act(u), LN(act(u)) and statistics; of a task the means of residues.
+static size_t plan_head(const struct pf_config *c, const pf_model_limits *limits, const pf_plan *plan)
+{
+    if (pf_head_has_transform(c)) return (limits->training ? 3 : 2) * plan->stream + plan->stat;
+    if (!pf_head_pools(c)) return 0;
+    return (size_t)limits->max_sequences * (size_t)c->hidden_size * sizeof(float);
+}
+
+static size_t plan_labels(const struct pf_config *c, const pf_model_limits *limits)
+{
+    const size_t ranges = pf_head_pools(c) ? (size_t)limits->max_sequences * 2 * sizeof(int32_t) : 0;
+    return ranges + (c->task.type == PF_TASK_REGRESSION ? (size_t)limits->max_rows * sizeof(float) : 0);
 }
 
 static size_t projection_numbers(const struct pf_config *c)
@@ -158,7 +172,7 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
     const struct pf_config *c = request->config;
     const pf_model_limits *limits = request->limits;
     const size_t number = sizeof(float), rows = (size_t)limits->max_rows, D = (size_t)c->hidden_size;
-    const size_t F = (size_t)c->intermediate_size, A = (size_t)c->vocab_size;
+    const size_t F = (size_t)c->intermediate_size, A = (size_t)pf_config_outputs(c);
     const int32_t n_blocks = pf_blocks_at_most(limits->max_sequences, limits->max_rows);
     pf_plan plan = {
         .parameters = request->parameters->trained_size * number,
@@ -170,7 +184,7 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
         .hidden = rows * F * number,
         .normed = rows * D * number,
         .activated = rows * F * number,
-        .logits = rows * A * number,
+        .logits = (pf_head_pools(c) ? (size_t)limits->max_sequences : rows) * A * number,
         .rows = rows * (2 * sizeof(int32_t) + sizeof(pf_place)) +
                 (size_t)limits->max_sequences * sizeof(pf_sequence) + (size_t)n_blocks * sizeof(pf_block),
         .row_losses = limits->row_losses ? rows * number : 0,
@@ -187,10 +201,10 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
         plan.tables = (size_t)pf_position_room(limits) * D * number;
     if (pf_config_is_rotary(c))
         plan.tables = (size_t)pf_position_room(limits) * (size_t)pf_config_head_size(c) * number;
-    if (c->head_transform) plan.head = (limits->training ? 3 : 2) * plan.stream + plan.stat;
+    plan.head = plan_head(c, limits, &plan);
     if (limits->training && c->embedding_norm && c->norm_placement == PF_NORM_PRE)
         plan.embedded = plan.stream;
-    plan.rows += c->token_dropout ? rows * number : 0;
+    plan.rows += (c->token_dropout ? rows * number : 0) + plan_labels(c, limits);
     plan_attention(c, limits, &plan);
     if (limits->training) {
         plan.gradients = plan.parameters;

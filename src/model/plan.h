@@ -56,11 +56,12 @@ typedef struct pf_plan {
     size_t hidden;     // u [N,F]
     // once
     size_t embedded;   // the embedding sum [N,D], where it has a norm of its own
-    size_t head;       // of its transform: u, act(u), LN(act(u)) [N,D] each, and statistics
+    size_t head;       // of its transform: u, act(u), LN(act(u)) [N,D] each, and statistics; of a task on
+                       // sequences their pooled rows [B,D]
     size_t normed;     // LN(x) [N,D]
     size_t activated;  // act(u) [N,F]
-    size_t logits;     // [N,A]
-    size_t rows;       // tokens, targets, places, tables of sequences
+    size_t logits;     // [N,A]; of a task [N,C] or [B,C]
+    size_t rows;       // tokens, targets, places, tables of sequences; labels of a task
     size_t tables;     // fixed positions or rotary angles
     size_t captured;   // [N,D] each
     size_t row_losses; // [N]

@@ -75,25 +75,31 @@ const pf_buffer *pf_model_layer(const pf_model *m, int captured)
     return m->captured[captured];
 }
 
+size_t pf_model_logits_count(const pf_model *m)
+{
+    return (size_t)pf_model_output_rows(m) * (size_t)pf_config_outputs(&m->config);
+}
+
 pf_status pf_model_read_logits(pf_model *m, float *out)
 {
-    return pf_buffer_read(m->logits, 0, out,
-                          (size_t)m->input.n_rows * (size_t)m->config.vocab_size * sizeof *out);
+    return pf_buffer_read(m->logits, 0, out, pf_model_logits_count(m) * sizeof *out);
 }
 
 pf_status pf_model_clear_metrics(pf_model *m)
 {
-    return pf_cross_entropy_reset(m->cross_entropy);
+    return m->task.squared_error ? pf_squared_error_reset(m->task.squared_error)
+                                 : pf_cross_entropy_reset(m->cross_entropy);
 }
 
 pf_status pf_model_read_metrics(pf_model *m, pf_metrics *out)
 {
-    return pf_cross_entropy_read(m->cross_entropy, out);
+    return m->task.squared_error ? pf_squared_error_read(m->task.squared_error, out)
+                                 : pf_cross_entropy_read(m->cross_entropy, out);
 }
 
 pf_status pf_model_read_target_log_p(pf_model *m, float *out)
 {
-    const size_t rows = (size_t)m->input.n_rows;
+    const size_t rows = (size_t)pf_model_output_rows(m);
     PF_CHECK(m->row_losses, PF_ERROR_USAGE, "the model was not made to keep the losses of rows");
     PF_TRY(pf_buffer_read(m->row_losses, 0, out, rows * sizeof *out));
     for (size_t n = 0; n < rows; n++) out[n] = -out[n];

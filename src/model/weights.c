@@ -100,7 +100,7 @@ pf_status pf_weights_create(pf_device *device, const struct pf_config *c, const 
     PF_TRY(view_linear(w, p->transform_weight, p->transform_bias, &w->transform));
     PF_TRY(
         view_norm(w, p->transform_norm_weight, p->transform_norm_bias, c->hidden_size, &w->transform_norm));
-    w->head = (pf_linear){.in = c->hidden_size, .out = c->vocab_size};
+    w->head = (pf_linear){.in = c->hidden_size, .out = pf_config_outputs(c)};
     return view_linear(w, p->head_weight, p->head_bias, &w->head);
 }
 

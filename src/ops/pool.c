@@ -8,7 +8,7 @@ enum { ROWS_EACH = 16 };
 
 struct pf_pool {
     pf_device *device;
-    pf_kernel *pool, *gather;
+    pf_kernel *pool, *backward, *gather;
     int rows_each;
 };
 
@@ -22,6 +22,7 @@ pf_status pf_pool_create(pf_device *device, pf_pool **out)
     op->rows_each = pf_rows_each(device, ROWS_EACH);
     op->device = device;
     PF_TRY_OR(failed, pf_kernel_create(device, &key, "pool", &op->pool));
+    PF_TRY_OR(failed, pf_kernel_create(device, &key, "pool_backward", &op->backward));
     PF_TRY_OR(failed, pf_kernel_create(device, &key, "gather_rows", &op->gather));
     *out = op;
     return PF_OK;
@@ -34,6 +35,7 @@ void pf_pool_free(pf_pool *op)
 {
     if (!op) return;
     pf_kernel_free(op->pool);
+    pf_kernel_free(op->backward);
     pf_kernel_free(op->gather);
     pf_free(op);
 }
@@ -50,6 +52,15 @@ pf_status pf_pool_run(pf_pool *op, const pf_pool_call *call)
                              pf_arg_int(call->maximum != NULL), pf_arg_buffer(call->x.buffer),
                              pf_arg_buffer(call->range), pf_arg_int(call->x.stride), pf_arg_int(call->x.offset),
                              pf_arg_int(call->columns)));
+}
+
+pf_status pf_pool_run_backward(pf_pool *op, const pf_pool_backward *call)
+{
+    const int32_t n_blocks = call->sequences->n_blocks;
+    if (n_blocks == 0) return PF_OK;
+    return pf_launch(op->backward, (pf_work){.groups = {(size_t)n_blocks}},
+                     PF_ARGS(pf_arg_buffer(call->dx), pf_arg_buffer(call->dmean), pf_arg_buffer(call->range),
+                             pf_arg_buffer(call->sequences->blocks), pf_arg_int(call->columns)));
 }
 
 pf_status pf_gather_run(pf_pool *op, const pf_gather_call *call)

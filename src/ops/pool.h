@@ -1,4 +1,5 @@
-// Rows made of rows: the mean and the maximum over ranges (a sequence's residues), and rows by number.
+// Rows made of rows: the mean and the maximum over ranges (a sequence's residues), the gradient of the mean, and
+// rows by number.
 #ifndef PF_OPS_POOL_H
 #define PF_OPS_POOL_H
 
@@ -21,6 +22,20 @@ typedef struct pf_pool_call {
 } pf_pool_call;
 
 pf_status pf_pool_run(pf_pool *op, const pf_pool_call *call);
+
+// The gradient of the mean, in each row of the batch: 0 outside of its sequence's range.
+//
+//   dx     [N, columns]
+//   dmean  [B, columns]
+//   range  as in the forward pass, of sequence b inside its rows
+typedef struct pf_pool_backward {
+    pf_buffer *dx;
+    const pf_buffer *dmean, *range;
+    const pf_sequences *sequences;
+    int columns;
+} pf_pool_backward;
+
+pf_status pf_pool_run_backward(pf_pool *op, const pf_pool_backward *call);
 
 // out[k] = x[row[k]]
 //

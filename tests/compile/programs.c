@@ -138,6 +138,7 @@ static void build_rest(void)
                                              "tie_word_embeddings=true", "attention.renormalize=false"});
     build((const char *const[MOST_SETTINGS]){"position_embedding_type=sinusoidal", "hidden_act=relu",
                                              "hidden_dropout=0", "attention.projection=none"});
+    build((const char *const[MOST_SETTINGS]){"task.type=regression"});
     build((const char *const[MOST_SETTINGS]){"position_embedding_type=learned", "hidden_act=gelu_tanh",
                                              "attention.local_heads=1", "attention.window=8"});
 }

@@ -1,6 +1,7 @@
 // See subject.h.
 #include "model/subject.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,4 +73,60 @@ void subject_rows_fill(subject_rows *r, int only, bool has_masks)
                           .target = r->target,
                           .number = r->number};
     for (int32_t i = 0; i < n; i++) r->batch.n_targets += r->target[i] != PF_NO_TARGET;
+}
+
+static double loss_of(pf_model *model, const pf_batch *batch)
+{
+    const pf_pass pass = {0};
+    pf_metrics metrics;
+    must(pf_model_clear_metrics(model));
+    must(pf_model_forward(model, batch, &pass));
+    must(pf_model_loss(model, 1));
+    must(pf_model_read_metrics(model, &metrics));
+    return metrics.loss;
+}
+
+// The loss when a tensor has gone `step` along `direction`.
+static double loss_beside(const subject *s, const pf_parameter *p, const float *direction, double step,
+                          const pf_batch *batch)
+{
+    float *moved = malloc(s->params->trained_size * sizeof *moved);
+    memcpy(moved, s->trained, s->params->trained_size * sizeof *moved);
+    for (size_t i = 0; i < p->count; i++) moved[p->offset + i] += (float)(step * (double)direction[i]);
+    must(pf_model_upload(s->model, moved, NULL));
+    free(moved);
+    return loss_of(s->model, batch);
+}
+
+static void check_gradient(const subject *s, const pf_parameter *p, float *along, const pf_batch *batch)
+{
+    double square = 0;
+    for (size_t n = 0; n < p->count; n++) square += (double)along[n] * (double)along[n];
+    const double norm = sqrt(square);
+    // A bias of keys changes no softmax weight.
+    if (norm < 1e-3) return;
+    for (size_t n = 0; n < p->count; n++) along[n] /= (float)norm;
+    // Along its own gradient the loss (about 100, in float32 right to 1e-5) rises by `norm` a unit. Steps
+    // that change it by about 0.3 leave 1e-4 for rounding, and a few 1e-3 for the third derivative.
+    const double h = fmin(0.15 / norm, 0.03);
+    const double up = loss_beside(s, p, along, h, batch), down = loss_beside(s, p, along, -h, batch);
+    const double error = fabs((up - down) / (2 * h) - norm) / norm, allowed = 0.02;
+    ck_assert_msg(error <= allowed, "%s: off by %.3g of its gradient", p->name, error);
+    // The twin: a gradient 5 % too long is caught.
+    ck_assert_double_gt(fabs((up - down) / (2 * h) - 1.05 * norm) / norm, allowed);
+}
+
+void subject_check_gradients(const subject *s, const pf_batch *batch)
+{
+    const size_t size = s->params->trained_size;
+    float *gradient = malloc(size * sizeof *gradient);
+    must(pf_model_clear_gradients(s->model));
+    loss_of(s->model, batch);
+    must(pf_model_backward(s->model));
+    must(pf_buffer_read(pf_model_gradients(s->model), 0, gradient, size * sizeof *gradient));
+    for (int i = 0; i < s->params->n_tensors; i++) {
+        const pf_parameter *p = &s->params->tensor[i];
+        if (p->is_trained) check_gradient(s, p, gradient + p->offset, batch);
+    }
+    free(gradient);
 }

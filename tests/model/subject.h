@@ -16,6 +16,9 @@ typedef struct subject {
 subject subject_create(const char *const *settings, int n_settings, bool training);
 void subject_free(subject *s);
 
+// Fails unless after a batch the gradient of every tensor is that of the loss; the model is made for training.
+void subject_check_gradients(const subject *s, const pf_batch *batch);
+
 typedef struct subject_rows {
     int32_t start[SUBJECT_SEQUENCES + 1], token[SUBJECT_ROWS], target[SUBJECT_ROWS];
     uint64_t number[SUBJECT_SEQUENCES];

@@ -1,7 +1,5 @@
 // The model as a whole: gradients of every tensor are those of the loss, a sequence gives the same bits alone
 // and in company, and a causal model never looks ahead, not by a bit.
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "data/alphabet.h"
@@ -45,60 +43,12 @@ static void logits_of(pf_model *model, const pf_batch *batch, float *out)
     must(pf_model_read_logits(model, out));
 }
 
-static double loss_of(pf_model *model, const pf_batch *batch)
-{
-    const pf_pass pass = {0};
-    pf_metrics metrics;
-    must(pf_model_clear_metrics(model));
-    must(pf_model_forward(model, batch, &pass));
-    must(pf_model_loss(model, 1));
-    must(pf_model_read_metrics(model, &metrics));
-    return metrics.loss;
-}
-
-// The loss when a tensor has gone `step` along `direction`.
-static double loss_beside(const subject *s, const pf_parameter *p, const float *direction, double step,
-                          const pf_batch *batch)
-{
-    float *moved = malloc(s->params->trained_size * sizeof *moved);
-    memcpy(moved, s->trained, s->params->trained_size * sizeof *moved);
-    for (size_t i = 0; i < p->count; i++) moved[p->offset + i] += (float)(step * (double)direction[i]);
-    must(pf_model_upload(s->model, moved, NULL));
-    free(moved);
-    return loss_of(s->model, batch);
-}
-
 START_TEST(the_gradient_of_every_tensor_is_that_of_the_loss)
 {
     subject s = make_subject(_i, true);
     subject_rows r;
     subject_rows_fill(&r, -1, pf_model_config(s.model)->token_dropout);
-    float *gradient = malloc(s.params->trained_size * sizeof *gradient);
-    must(pf_model_clear_gradients(s.model));
-    loss_of(s.model, &r.batch);
-    must(pf_model_backward(s.model));
-    must(pf_buffer_read(pf_model_gradients(s.model), 0, gradient, s.params->trained_size * sizeof *gradient));
-    for (int i = 0; i < s.params->n_tensors; i++) {
-        const pf_parameter *p = &s.params->tensor[i];
-        double square = 0;
-        if (!p->is_trained) continue;
-        float *along = gradient + p->offset;
-        for (size_t n = 0; n < p->count; n++) square += (double)along[n] * (double)along[n];
-        const double norm = sqrt(square);
-        // A bias of keys changes no softmax weight.
-        if (norm < 1e-3) continue;
-        for (size_t n = 0; n < p->count; n++) along[n] /= (float)norm;
-        // Along its own gradient the loss (about 100, in float32 right to 1e-5) rises by `norm` a unit. Steps
-        // that change it by about 0.3 leave 1e-4 for rounding, and a few 1e-3 for the third derivative.
-        const double h = fmin(0.15 / norm, 0.03);
-        const double up = loss_beside(&s, p, along, h, &r.batch),
-                     down = loss_beside(&s, p, along, -h, &r.batch);
-        const double error = fabs((up - down) / (2 * h) - norm) / norm, allowed = 0.02;
-        ck_assert_msg(error <= allowed, "%s: off by %.3g of its gradient", p->name, error);
-        // The twin: a gradient 5 % too long is caught.
-        ck_assert_double_gt(fabs((up - down) / (2 * h) - 1.05 * norm) / norm, allowed);
-    }
-    free(gradient);
+    subject_check_gradients(&s, &r.batch);
     subject_free(&s);
 }
 END_TEST

@@ -39,6 +39,52 @@ START_TEST(equals_reference)
 }
 END_TEST
 
+// Sequences of which the first and the last row are no residues, one without residues, and one of two blocks.
+START_TEST(the_gradient_of_the_mean_equals_reference)
+{
+    enum { B = 4 };
+    static const int start[B + 1] = {0, 1, 3, 100, ROWS}, residues[B][2] = {{0, 1}, {2, 2}, {4, 99}, {101, ROWS}};
+    const int columns = shapes[_i].columns;
+    const size_t c = (size_t)columns;
+    const float *dmean = host_normal(B * c, 1, 1);
+    double *expected = host_doubles(ROWS * c);
+    int lengths[B];
+    for (int b = 0; b < B; b++) {
+        lengths[b] = start[b + 1] - start[b];
+        pool_backward_ref(expected, dmean + b * columns, start + b, residues[b], columns);
+    }
+    pf_pool *op = NULL;
+    pf_sequences *sequences = NULL;
+    must(pf_pool_create(test_device(), &op));
+    must(pf_sequences_create(test_device(), B, ROWS, &sequences));
+    must(pf_sequences_set(sequences, start, lengths, B));
+    ck_assert_int_gt(sequences->n_blocks, B);
+    pf_buffer *dx = on_device(NULL, ROWS * c);
+    must(pf_pool_run_backward(op, &(pf_pool_backward){dx, on_device(dmean, B * c), on_device(residues, 2 * B),
+                                                      sequences, columns}));
+    // One division each.
+    test_close("gradient", from_device(dx, ROWS * c), expected, ROWS * c, 1e-7);
+    pf_sequences_free(sequences);
+    pf_pool_free(op);
+}
+END_TEST
+
+// The mean of rows 2 .. 6 of a column.
+static double mean_of(const double *x, void *context)
+{
+    (void)context;
+    return (x[2] + x[3] + x[4] + x[5] + x[6]) / 5;
+}
+
+START_TEST(reference_gradient_is_derivative)
+{
+    const float one = 1;
+    double x[9] = {1, 2, -3, 4, 5, -6, 7, 8, 9}, dx[9];
+    pool_backward_ref(dx, &one, (const int[]){0, 9}, (const int[]){2, 7}, 1);
+    test_is_gradient(&(test_gradient){"mean", mean_of, NULL, x, dx, 9, 1e-5, 1e-9});
+}
+END_TEST
+
 START_TEST(gathers_rows)
 {
     enum { COUNT = 40 };
@@ -74,6 +120,8 @@ Suite *suite(void)
     const int n_shapes = (int)(sizeof shapes / sizeof *shapes) - (test_small() ? 1 : 0);
     tcase_add_checked_fixture(all, NULL, arrays_end);
     tcase_add_loop_test(all, equals_reference, 0, n_shapes);
+    tcase_add_loop_test(all, the_gradient_of_the_mean_equals_reference, 0, n_shapes);
+    tcase_add_test(all, reference_gradient_is_derivative);
     tcase_add_loop_test(all, gathers_rows, 0, n_shapes);
     tcase_add_test(all, something_must_be_wanted);
     tcase_set_timeout(all, 120);

@@ -12,3 +12,12 @@ void pool_ref(double *mean, double *maximum, const float *x, int stride, const i
         }
     }
 }
+
+void pool_backward_ref(double *dx, const float *dmean, const int rows[2], const int range[2], int columns)
+{
+    for (int n = rows[0]; n < rows[1]; n++)
+        for (int c = 0; c < columns; c++) {
+            const int is_inside = n >= range[0] && n < range[1];
+            dx[n * columns + c] = is_inside ? (double)dmean[c] / (range[1] - range[0]) : 0;
+        }
+}
