@@ -8,22 +8,6 @@
 #include "base/text.h"
 #include "data/fasta_input.h"
 
-static pf_status read_all(const char *path, pf_text *text)
-{
-    pf_fasta_input *input = NULL;
-    PF_TRY(pf_fasta_input_open(path, &input));
-    pf_status status;
-    const unsigned char *bytes;
-    size_t count;
-    while ((status = pf_fasta_input_peek(input, 1, &bytes, &count)) == PF_OK && count > 0) {
-        PF_TRY_OR(done, pf_text_add_bytes(text, bytes, count));
-        pf_fasta_input_skip(input, count);
-    }
-done:
-    pf_fasta_input_close(input);
-    return status;
-}
-
 static pf_status add_line(pf_clusters *clusters, const char *line, size_t length)
 {
     if (length && line[length - 1] == '\r') length--;
@@ -88,7 +72,7 @@ pf_status pf_clusters_read(const char *path, pf_clusters *out)
     pf_clusters clusters = {0};
     pf_text text = {0}, shown = {0};
     pf_status status;
-    PF_TRY_OR(done, read_all(path, &text));
+    PF_TRY_OR(done, pf_fasta_input_read_all(path, &text));
     PF_TRY_OR(done, add_lines(&clusters, &text));
     PF_TRY_OR(done, check_unique(&clusters, &text));
     *out = clusters;

@@ -9,8 +9,18 @@
 #include "data/alphabet.h"
 #include "performer/fasta.h"
 
+static pf_status add_name(pf_corpus *corpus, const pf_fasta_record *record)
+{
+    const size_t n = corpus->n_sequences;
+    if (!corpus->has_names) return PF_OK;
+    PF_TRY(pf_grow((void **)&corpus->name, &corpus->name_capacity, n + 1, sizeof *corpus->name, "names"));
+    corpus->name[n] = corpus->names.length;
+    return pf_text_add_bytes(&corpus->names, record->id, record->id_length + 1);
+}
+
 static pf_status add_sequence(pf_corpus *corpus, const pf_fasta_record *record)
 {
+    PF_TRY(add_name(corpus, record));
     const size_t n = corpus->n_sequences;
     PF_TRY(
         pf_grow((void **)&corpus->start, &corpus->start_capacity, n + 2, sizeof(uint64_t), "sequence table"));
@@ -65,12 +75,13 @@ static void take_fingerprint(pf_corpus *corpus)
     for (int i = 0; i < SHA256_DIGEST_SIZE; i++) snprintf(corpus->fingerprint + 2 * i, 3, "%02x", digest[i]);
 }
 
-pf_status pf_corpus_load(const char *const *paths, size_t n_paths, pf_corpus **out)
+static pf_status load(const char *const *paths, size_t n_paths, bool has_names, pf_corpus **out)
 {
     PF_CHECK(n_paths > 0, PF_ERROR_USAGE, "no FASTA file given");
     void *memory = NULL;
     PF_TRY(pf_alloc(&memory, 1, sizeof(pf_corpus), "corpus"));
     pf_corpus *corpus = memory;
+    corpus->has_names = has_names;
     pf_status status = PF_OK;
     for (size_t i = 0; i < n_paths; i++) PF_TRY_OR(done, add_file(corpus, paths[i]));
     take_fingerprint(corpus);
@@ -80,6 +91,16 @@ done:
     return status;
 }
 
+pf_status pf_corpus_load(const char *const *paths, size_t n_paths, pf_corpus **out)
+{
+    return load(paths, n_paths, false, out);
+}
+
+pf_status pf_corpus_load_named(const char *const *paths, size_t n_paths, pf_corpus **out)
+{
+    return load(paths, n_paths, true, out);
+}
+
 void pf_corpus_free(pf_corpus *corpus)
 {
     if (!corpus) return;
@@ -87,7 +108,34 @@ void pf_corpus_free(pf_corpus *corpus)
     pf_free(corpus->warnings);
     pf_free(corpus->start);
     pf_free(corpus->residue);
+    pf_text_free(&corpus->names);
+    pf_free(corpus->name);
     pf_free(corpus);
+}
+
+const char *pf_corpus_name(const pf_corpus *corpus, size_t sequence)
+{
+    return corpus->names.data + corpus->name[sequence];
+}
+
+void pf_corpus_keep(pf_corpus *corpus, const bool *keep)
+{
+    size_t kept = 0;
+    uint64_t first = 0; // of the sequence that is looked at; start[kept] may be written over it
+    corpus->longest = 0;
+    for (size_t i = 0; i < corpus->n_sequences; i++) {
+        const uint64_t end = corpus->start[i + 1], length = end - first;
+        if (keep[i]) {
+            memmove(corpus->residue + corpus->start[kept], corpus->residue + first, (size_t)length);
+            if (corpus->has_names) corpus->name[kept] = corpus->name[i];
+            corpus->start[kept + 1] = corpus->start[kept] + length;
+            if (length > corpus->longest) corpus->longest = length;
+            kept++;
+        }
+        first = end;
+    }
+    corpus->n_sequences = kept;
+    corpus->n_residues = corpus->start[kept];
 }
 
 uint64_t pf_corpus_length(const pf_corpus *corpus, size_t sequence)

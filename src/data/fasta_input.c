@@ -252,3 +252,19 @@ bool pf_fasta_input_lacks_end_block(const pf_fasta_input *input)
 {
     return input->at_end && input->is_blocked && !input->member_is_empty;
 }
+
+pf_status pf_fasta_input_read_all(const char *path, pf_text *text)
+{
+    pf_fasta_input *input = NULL;
+    PF_TRY(pf_fasta_input_open(path, &input));
+    pf_status status;
+    const unsigned char *bytes;
+    size_t count;
+    while ((status = pf_fasta_input_peek(input, 1, &bytes, &count)) == PF_OK && count > 0) {
+        PF_TRY_OR(done, pf_text_add_bytes(text, bytes, count));
+        pf_fasta_input_skip(input, count);
+    }
+done:
+    pf_fasta_input_close(input);
+    return status;
+}

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/status.h"
+#include "base/text.h"
 
 enum { PF_INPUT_PEEK_BYTES = 1024 }; // the most that can be asked for in one peek
 
@@ -24,6 +24,9 @@ pf_status pf_fasta_input_peek(pf_fasta_input *input, size_t wanted, const unsign
                               size_t *count);
 
 void pf_fasta_input_skip(pf_fasta_input *input, size_t count); // at most what was lent
+
+// Everything at once, added to `text`.
+pf_status pf_fasta_input_read_all(const char *path, pf_text *text);
 
 uint64_t pf_fasta_input_offset(const pf_fasta_input *input); // bytes skipped so far, decompressed
 
