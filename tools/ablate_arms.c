@@ -1,21 +1,15 @@
 // Which arms there are. See ablate.h.
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/ablate.h"
+#include "tools/ablate_arms.h"
 
-enum { MOST_ARMS = 1000, MOST_NAMES = 32 };
+enum { MOST_ARMS = 1000 };
 
-// Words of a list with commas, in one block of memory.
-typedef struct words {
-    char *text;
-    const char *word[MOST_NAMES];
-    int count;
-} words;
-
-static pf_status split(const char *option, const char *list, words *out)
+pf_status pf_words_split(const char *option, const char *list, pf_words *out)
 {
     out->text = strdup(list);
     char *rest = out->text;
@@ -26,34 +20,32 @@ static pf_status split(const char *option, const char *list, words *out)
             return pf_tool_fail(PF_ERROR_USAGE, "ablate: --%s '%.80s': a name is missing", option, list);
         for (int i = 0; i < out->count; i++) is_known |= !strcmp(out->word[i], word);
         if (is_known) continue;
-        if (out->count == MOST_NAMES)
-            return pf_tool_fail(PF_ERROR_USAGE, "ablate: --%s: more than %d names", option, MOST_NAMES);
+        if (out->count == PF_MOST_WORDS)
+            return pf_tool_fail(PF_ERROR_USAGE, "ablate: --%s: more than %d names", option, PF_MOST_WORDS);
         out->word[out->count++] = word;
     }
     return PF_OK;
 }
 
-static void set(pf_arm *arm, const char *format, ...) PF_TOOL_PRINTF(2, 3);
-
-static void set(pf_arm *arm, const char *format, ...)
+void pf_arm_set(pf_arm *arm, const char *format, ...)
 {
     va_list arguments;
+    assert(arm->n_settings < PF_ARM_SETTINGS);
     va_start(arguments, format);
-    vsnprintf(arm->setting[arm->n_settings++], PF_ARM_TEXT, format, arguments);
+    vsnprintf(arm->setting[arm->n_settings++], PF_SETTING_TEXT, format, arguments);
     va_end(arguments);
 }
 
-static bool is_exact(const char *kernel)
+bool pf_kernel_is_exact(const char *kernel)
 {
     return !strcmp(kernel, "exact");
 }
 
-// The name as the configuration's table has it, which outlives the list. Errors: PF_ERROR_USAGE.
-static pf_status read_kernel(const char *name, const char **out)
+pf_status pf_arm_read_kernel(const char *name, const char **out)
 {
     pf_favor_kernel kernel;
     *out = "exact";
-    if (is_exact(name)) return PF_OK;
+    if (pf_kernel_is_exact(name)) return PF_OK;
     const pf_status status = pf_favor_kernel_read(name, &kernel);
     if (status == PF_OK) *out = pf_favor_kernel_name(kernel);
     return status == PF_OK ? PF_OK
@@ -68,6 +60,18 @@ static const char *projection_name(const char *name)
     return NULL;
 }
 
+// The given model's keys; how it was trained is its own history.
+static pf_status take_model(const pf_ablation *a, struct pf_config *config)
+{
+    const struct pf_train_config train = config->train;
+    const struct pf_compute_config compute = config->compute;
+    pf_config_default(config);
+    const pf_status status = pf_config_read_file(config, a->init_config, PF_CONFIG_MODEL);
+    config->train = train;
+    config->compute = compute;
+    return status;
+}
+
 // The configuration that training will make of the same settings.
 static pf_status configure(const pf_ablation *a, pf_arm *arm)
 {
@@ -77,6 +81,7 @@ static pf_status configure(const pf_ablation *a, pf_arm *arm)
     if (a->preset) status = pf_config_preset(config, a->preset);
     if (status == PF_OK && a->config_file)
         status = pf_config_read_file(config, a->config_file, PF_CONFIG_USER);
+    if (status == PF_OK && a->init) status = take_model(a, config);
     for (int i = 0; i < a->n_settings && status == PF_OK; i++) status = pf_config_set(config, a->setting[i]);
     for (int i = 0; i < arm->n_settings && status == PF_OK; i++)
         status = pf_config_set(config, arm->setting[i]);
@@ -84,7 +89,7 @@ static pf_status configure(const pf_ablation *a, pf_arm *arm)
     return status == PF_OK ? pf_config_finish(config, PF_CONFIG_USER) : status;
 }
 
-static pf_status allocate(pf_ablation *a, int64_t count)
+pf_status pf_ablation_allocate(pf_ablation *a, int64_t count)
 {
     if (count > MOST_ARMS) return pf_tool_fail(PF_ERROR_USAGE, "ablate: more than %d arms", MOST_ARMS);
     a->arm = calloc((size_t)count, sizeof *a->arm);
@@ -98,8 +103,12 @@ void pf_ablation_free_arms(pf_ablation *a)
         free(a->arm[i].failure);
     }
     free(a->arm);
+    free(a->measure);
+    free(a->init_config);
     a->arm = NULL;
-    a->n_arms = 0;
+    a->measure = NULL;
+    a->init_config = NULL;
+    a->n_arms = a->n_measures = 0;
 }
 
 int pf_ablation_group(const pf_ablation *a, int first)
@@ -109,17 +118,16 @@ int pf_ablation_group(const pf_ablation *a, int first)
     return n;
 }
 
-// Attention of an arm: exact or a kernel of FAVOR.
-static void set_attention(pf_arm *arm)
+void pf_arm_set_attention(pf_arm *arm)
 {
-    set(arm, "attention.type=%s", is_exact(arm->kernel) ? "softmax" : "favor");
-    if (is_exact(arm->kernel)) return;
-    set(arm, "attention.kernel=%s", arm->kernel);
-    set(arm, "attention.renormalize=%s", arm->renormalize ? "true" : "false");
-    set(arm, "attention.projection=%s", arm->projection);
+    pf_arm_set(arm, "attention.type=%s", pf_kernel_is_exact(arm->kernel) ? "softmax" : "favor");
+    if (pf_kernel_is_exact(arm->kernel)) return;
+    pf_arm_set(arm, "attention.kernel=%s", arm->kernel);
+    pf_arm_set(arm, "attention.renormalize=%s", arm->renormalize ? "true" : "false");
+    pf_arm_set(arm, "attention.projection=%s", arm->projection);
 }
 
-static pf_status finish(pf_ablation *a, pf_arm *arm)
+pf_status pf_arm_finish(pf_ablation *a, pf_arm *arm)
 {
     const pf_status status = configure(a, arm);
     if (status == PF_OK) a->n_arms++;
@@ -135,7 +143,7 @@ static pf_status add_arm(pf_ablation *a, const pf_ablation_plan *plan, const pf_
         pf_arm *arm = &a->arm[a->n_arms];
         *arm = *kind;
         arm->seed = a->common->seed + s;
-        if (is_exact(arm->kernel)) {
+        if (pf_kernel_is_exact(arm->kernel)) {
             snprintf(arm->name, sizeof arm->name, "exact-seed%" PRId64, arm->seed);
             snprintf(arm->label, sizeof arm->label, "exact");
         } else {
@@ -144,8 +152,8 @@ static pf_status add_arm(pf_ablation *a, const pf_ablation_plan *plan, const pf_
             snprintf(arm->label, sizeof arm->label, "%s%s%s%s", arm->kernel, tells_projection ? ", " : "",
                      tells_projection ? arm->projection : "", arm->renormalize ? "" : ", not renormalised");
         }
-        set_attention(arm);
-        const pf_status status = finish(a, arm);
+        pf_arm_set_attention(arm);
+        const pf_status status = pf_arm_finish(a, arm);
         if (status != PF_OK) return status;
     }
     return PF_OK;
@@ -166,10 +174,10 @@ static pf_status read_flag(const char *word, bool *out)
 }
 
 static pf_status add_kernel(pf_ablation *a, const pf_ablation_plan *plan, const char *kernel,
-                            const words *lists)
+                            const pf_words *lists)
 {
     pf_arm kind = {.kernel = kernel, .renormalize = true, .projection = ""};
-    if (is_exact(kernel)) return add_arm(a, plan, &kind, false);
+    if (pf_kernel_is_exact(kernel)) return add_arm(a, plan, &kind, false);
     pf_status status = PF_OK;
     for (int r = 0; r < lists[0].count && status == PF_OK; r++) {
         status = read_flag(lists[0].word[r], &kind.renormalize);
@@ -191,70 +199,20 @@ static pf_status add_kernel(pf_ablation *a, const pf_ablation_plan *plan, const 
 
 pf_status pf_ablation_make_grid(pf_ablation *a, const pf_ablation_plan *plan)
 {
-    words kernels = {0}, lists[2] = {0};
-    pf_status status = split("kernels", plan->kernels, &kernels);
-    if (status == PF_OK) status = split("renormalize", plan->renormalize, &lists[0]);
-    if (status == PF_OK) status = split("projections", plan->projections, &lists[1]);
+    pf_words kernels = {0}, lists[2] = {0};
+    pf_status status = pf_words_split("kernels", plan->kernels, &kernels);
+    if (status == PF_OK) status = pf_words_split("renormalize", plan->renormalize, &lists[0]);
+    if (status == PF_OK) status = pf_words_split("projections", plan->projections, &lists[1]);
     if (status == PF_OK)
-        status = allocate(a, (int64_t)kernels.count * lists[0].count * lists[1].count * plan->seeds);
+        status =
+            pf_ablation_allocate(a, (int64_t)kernels.count * lists[0].count * lists[1].count * plan->seeds);
     for (int k = 0; k < kernels.count && status == PF_OK; k++) {
         const char *kernel;
-        status = read_kernel(kernels.word[k], &kernel);
+        status = pf_arm_read_kernel(kernels.word[k], &kernel);
         if (status == PF_OK) status = add_kernel(a, plan, kernel, lists);
     }
     free(kernels.text);
     free(lists[0].text);
     free(lists[1].text);
-    return status;
-}
-
-// --- the recipe: a trained exact model's attention is swapped for FAVOR ---------------------------
-
-#define FINE_TUNE_RATE 0.25 // of the learning rate, after a swap
-
-typedef enum swap_kind { SWAP_EXACT, SWAP_SWAPPED, SWAP_SCRATCH } swap_kind;
-
-static pf_status add_swap_arms(pf_ablation *a, const pf_ablation_plan *plan, const char *kernel,
-                               swap_kind kind)
-{
-    static const char *const suffixes[] = {"", "-swapped", "-scratch"};
-    static const char *const phrases[] = {"", ", swapped in", ", from scratch"};
-    for (int64_t s = 0; s < plan->seeds; s++) {
-        pf_arm *arm = &a->arm[a->n_arms];
-        *arm = (pf_arm){.kernel = kernel, .renormalize = true, .seed = a->common->seed + s};
-        arm->projection = is_exact(kernel) ? "" : "orthogonal";
-        snprintf(arm->name, sizeof arm->name, "%s%s-seed%" PRId64, kernel, suffixes[kind], arm->seed);
-        snprintf(arm->label, sizeof arm->label, "%s%s", kernel, phrases[kind]);
-        if (kind == SWAP_SWAPPED) arm->start = &a->arm[s]; // the exact models come first
-        set_attention(arm);
-        if (kind != SWAP_EXACT) {
-            if (kind == SWAP_SWAPPED) // what is trained is not to be thrown about by moments that begin at 0
-                set(arm, "train.learning_rate=%.17g",
-                    FINE_TUNE_RATE * arm->start->config.train.learning_rate);
-            set(arm, "train.steps=%" PRId64, plan->fine_tune_steps);
-            set(arm, "train.warmup_steps=%" PRId64, plan->fine_tune_steps / 10);
-            set(arm, "train.eval_interval=%" PRId64,
-                plan->fine_tune_steps < 10 ? 1 : plan->fine_tune_steps / 10);
-        }
-        const pf_status status = finish(a, arm);
-        if (status != PF_OK) return status;
-    }
-    return PF_OK;
-}
-
-pf_status pf_ablation_make_swap(pf_ablation *a, const pf_ablation_plan *plan)
-{
-    words kernels = {0};
-    pf_status status = split("kernels", plan->kernels, &kernels);
-    if (status == PF_OK) status = allocate(a, (1 + 2 * (int64_t)kernels.count) * plan->seeds);
-    if (status == PF_OK) status = add_swap_arms(a, plan, "exact", SWAP_EXACT);
-    for (int k = 0; k < kernels.count && status == PF_OK; k++) {
-        const char *kernel;
-        status = read_kernel(kernels.word[k], &kernel);
-        if (status != PF_OK || is_exact(kernel)) continue;
-        status = add_swap_arms(a, plan, kernel, SWAP_SWAPPED);
-        if (status == PF_OK) status = add_swap_arms(a, plan, kernel, SWAP_SCRATCH);
-    }
-    free(kernels.text);
     return status;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add(pf_statistic *s, double value)
+void pf_statistic_add(pf_statistic *s, double value)
 {
     // Welford: deviation holds the sum of squares until it is finished.
     const double difference = value - s->mean;
@@ -15,7 +15,7 @@ static void add(pf_statistic *s, double value)
     s->deviation += difference * (value - s->mean);
 }
 
-static pf_statistic finish(pf_statistic s)
+pf_statistic pf_statistic_finish(pf_statistic s)
 {
     if (s.count == 0) return (pf_statistic){.mean = NAN, .deviation = NAN};
     s.deviation = s.count > 1 ? sqrt(s.deviation / (s.count - 1)) : 0;
@@ -24,13 +24,13 @@ static pf_statistic finish(pf_statistic s)
 
 static int count_points(const pf_arm *arm)
 {
-    return arm->failure ? 0 : arm->run->n_evaluations + (arm->start != NULL);
+    return arm->failure ? 0 : arm->run->n_evaluations + arm->has_start;
 }
 
 static pf_run_evaluation evaluation_of(const pf_arm *arm, int point)
 {
-    if (arm->start && point == 0) return arm->at_once;
-    return arm->run->evaluation[point - (arm->start != NULL)];
+    if (arm->has_start && point == 0) return arm->at_once;
+    return arm->run->evaluation[point - arm->has_start];
 }
 
 static pf_arm_point measure_point(const pf_arm *first, int n_seeds, int point, double *scratch)
@@ -40,14 +40,15 @@ static pf_arm_point measure_point(const pf_arm *first, int n_seeds, int point, d
         if (point >= count_points(first + s)) continue;
         const pf_run_evaluation e = evaluation_of(first + s, point);
         p.step = e.step;
-        add(&p.loss, e.loss);
-        add(&p.perplexity, e.perplexity);
-        add(&p.accuracy, e.accuracy);
-        add(&p.tokens, (double)e.tokens_so_far);
-        add(&p.seconds, pf_run_step_seconds(first[s].run, e.step, scratch));
+        pf_statistic_add(&p.loss, e.loss);
+        pf_statistic_add(&p.perplexity, e.perplexity);
+        pf_statistic_add(&p.accuracy, e.accuracy);
+        pf_statistic_add(&p.tokens, (double)e.tokens_so_far);
+        pf_statistic_add(&p.seconds, pf_run_step_seconds(first[s].run, e.step, scratch));
     }
-    p.loss = finish(p.loss), p.perplexity = finish(p.perplexity), p.accuracy = finish(p.accuracy);
-    p.tokens = finish(p.tokens), p.seconds = finish(p.seconds);
+    p.loss = pf_statistic_finish(p.loss), p.perplexity = pf_statistic_finish(p.perplexity),
+    p.accuracy = pf_statistic_finish(p.accuracy);
+    p.tokens = pf_statistic_finish(p.tokens), p.seconds = pf_statistic_finish(p.seconds);
     return p;
 }
 

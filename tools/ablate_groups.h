@@ -6,12 +6,17 @@
 #include "tools/ablate.h"
 #include "tools/history.h"
 #include "tools/output.h"
+#include "tools/plot.h"
 
 // Over the seeds of an arm; deviation 0 for one seed.
 typedef struct pf_statistic {
     double mean, deviation;
     int count;
 } pf_statistic;
+
+// One more value; then, once, what they come to: deviation holds a sum of squares until it is finished.
+void pf_statistic_add(pf_statistic *s, double value);
+pf_statistic pf_statistic_finish(pf_statistic s);
 
 // A point of an arm's validation curve. `point` counts evaluations; an arm that starts from a model has one
 // more in front, before the first step.
@@ -35,6 +40,9 @@ typedef struct pf_arm_groups {
 // Errors: PF_ERROR_FAILED.
 pf_status pf_arm_groups_create(const pf_ablation *ablation, pf_arm_groups *out);
 void pf_arm_groups_free(pf_arm_groups *groups);
+
+// DIR/NAME, a picture.
+pf_status pf_ablation_write_picture(const pf_ablation *ablation, const char *name, const pf_plot *plot);
 
 // DIR/NAME.
 pf_status pf_ablation_open_file(const pf_ablation *ablation, const char *name, pf_output **out);

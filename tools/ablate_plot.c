@@ -5,7 +5,7 @@
 
 #include "tools/ablate_groups.h"
 
-static pf_status write_picture(const pf_ablation *a, const char *name, const pf_plot *plot)
+pf_status pf_ablation_write_picture(const pf_ablation *a, const char *name, const pf_plot *plot)
 {
     char *text = NULL;
     size_t size = 0;
@@ -50,7 +50,7 @@ static pf_plot_curve *place_of(drawing *d, const pf_arm *arm)
 // What is held against others: attention without its division, training from scratch.
 static bool is_contrast(const pf_arm *arm, bool has_level)
 {
-    return !arm->renormalize || (has_level && !arm->start);
+    return !arm->renormalize || (has_level && !arm->has_start);
 }
 
 static pf_status draw(const pf_arm_groups *all, const pf_ablation_plot *want, double unit, drawing *d)
@@ -164,7 +164,7 @@ pf_status pf_ablation_plot_losses(const pf_ablation *a, const pf_arm_groups *all
         .curves = d.curve,
         .n_curves = MOST_KERNELS * MOST_VARIANTS,
     };
-    status = write_picture(a, want->name, &plot);
+    status = pf_ablation_write_picture(a, want->name, &plot);
     free(d.numbers);
     return status;
 }

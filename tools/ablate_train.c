@@ -13,8 +13,7 @@
 
 enum { MOST_NOTE_BYTES = 4096, MOST_SETTINGS = 64 + PF_ARM_SETTINGS, START_SECONDS = 5 };
 
-// DIR/runs/NAME/FILE; FILE NULL: the run itself. NULL without memory.
-static char *path_of(const pf_ablation *a, const pf_arm *arm, const char *file)
+char *pf_ablation_path(const pf_ablation *a, const pf_arm *arm, const char *file)
 {
     char *path = NULL;
     if (asprintf(&path, "%s/runs/%s%s%s", a->directory, arm->name, file ? "/" : "", file ? file : "") < 0)
@@ -28,7 +27,7 @@ static const char failure_file[] = "not-finite.txt", start_file[] = "before-trai
 
 static pf_status write_note(const pf_ablation *a, const pf_arm *arm, const char *file, const char *text)
 {
-    char *path = path_of(a, arm, file);
+    char *path = pf_ablation_path(a, arm, file);
     pf_output *out = NULL;
     pf_status status = path ? pf_output_open(path, &out) : pf_tool_fail(PF_ERROR_FAILED, "out of memory");
     if (status == PF_OK) {
@@ -42,7 +41,7 @@ static pf_status write_note(const pf_ablation *a, const pf_arm *arm, const char 
 // The first line of a note; false where there is none.
 static bool read_note(const pf_ablation *a, const pf_arm *arm, const char *name, char text[MOST_NOTE_BYTES])
 {
-    char *path = path_of(a, arm, name);
+    char *path = pf_ablation_path(a, arm, name);
     FILE *file = path ? fopen(path, "r") : NULL;
     const bool is_there = file && fgets(text, MOST_NOTE_BYTES, file) != NULL;
     if (is_there) text[strcspn(text, "\n")] = '\0';
@@ -86,14 +85,15 @@ static bool is_complete(const pf_arm *arm, const pf_run *run)
 // Fills in what came of an arm, where it is done.
 static pf_status look_at(const pf_ablation *a, pf_arm *arm)
 {
-    char text[MOST_NOTE_BYTES], *config = path_of(a, arm, "config.json"), *path = path_of(a, arm, NULL);
+    char text[MOST_NOTE_BYTES], *config = pf_ablation_path(a, arm, "config.json"),
+                                *path = pf_ablation_path(a, arm, NULL);
     pf_run *run = NULL;
     const bool is_there = config && path && access(config, F_OK) == 0;
     pf_status status = config && path ? PF_OK : pf_tool_fail(PF_ERROR_FAILED, "out of memory");
     if (is_there) status = pf_run_read(path, &run);
     if (run) status = check_same(a, arm, run);
     const bool failed = run && read_note(a, arm, failure_file, text),
-               started = !arm->start || read_start(a, arm);
+               started = !arm->has_start || read_start(a, arm);
     if (failed && status == PF_OK) arm->failure = strdup(text);
     if (run && status == PF_OK && (failed || (started && is_complete(arm, run))))
         arm->run = run;
@@ -108,13 +108,15 @@ pf_status pf_ablation_look(pf_ablation *a)
 {
     pf_status status = PF_OK;
     for (int i = 0; i < a->n_arms && status == PF_OK; i++) status = look_at(a, &a->arm[i]);
-    return status;
+    return status == PF_OK && a->n_measures ? pf_ablation_read_measures(a) : status;
 }
 
 bool pf_ablation_is_done(const pf_ablation *a)
 {
     for (int i = 0; i < a->n_arms; i++)
         if (!a->arm[i].run) return false;
+    for (int i = 0; i < a->n_measures; i++)
+        if (!a->measure[i].is_known) return false;
     return true;
 }
 
@@ -126,7 +128,8 @@ static pf_status open_training(const pf_ablation *a, const pf_arm *arm, pf_train
     int n = 0;
     for (int i = 0; i < a->n_settings; i++) settings[n++] = a->setting[i];
     for (int i = 0; i < arm->n_settings; i++) settings[n++] = arm->setting[i];
-    char *run = path_of(a, arm, NULL), *start = arm->start ? path_of(a, arm->start, NULL) : NULL;
+    char *run = pf_ablation_path(a, arm, NULL),
+         *start = arm->start ? pf_ablation_path(a, arm->start, NULL) : NULL;
     if (!run || (arm->start && !start)) {
         free(run);
         return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
@@ -136,7 +139,9 @@ static pf_status open_training(const pf_ablation *a, const pf_arm *arm, pf_train
         .resume = true,
         .preset = a->preset,
         .config_file = a->config_file,
-        .init = start,
+        .init = start            ? start
+                : arm->has_start ? a->init
+                                 : NULL,
         .settings = settings,
         .n_settings = n,
         .seed = arm->seed,
@@ -158,7 +163,7 @@ static pf_status evaluate_start(const pf_ablation *a, pf_arm *arm)
     pf_training *training = NULL;
     pf_model *model = NULL;
     pf_evaluate_result result;
-    char text[128], *run = path_of(a, arm, NULL);
+    char text[128], *run = pf_ablation_path(a, arm, NULL);
     pf_status status =
         run ? open_training(a, arm, &training) : pf_tool_fail(PF_ERROR_FAILED, "out of memory");
     pf_training_close(training); // its checkpoint of step 0 is written
@@ -200,7 +205,7 @@ static pf_status run_steps(pf_ablation *a, int number)
 static pf_status run_arm(pf_ablation *a, int number)
 {
     pf_arm *arm = &a->arm[number];
-    pf_status status = arm->start && !read_start(a, arm) ? evaluate_start(a, arm) : PF_OK;
+    pf_status status = arm->has_start && !read_start(a, arm) ? evaluate_start(a, arm) : PF_OK;
     if (status == PF_OK) status = run_steps(a, number);
     if (status == PF_ERROR_NUMERICAL) status = write_note(a, arm, failure_file, pf_error_message());
     return status == PF_OK ? look_at(a, arm) : status;
@@ -221,6 +226,8 @@ static double tokens_left(const pf_ablation *a, int first)
     double tokens = 0;
     for (int i = first; i < a->n_arms; i++)
         if (!a->arm[i].run) tokens += tokens_of(a, &a->arm[i]);
+    for (int i = 0; i < a->n_measures; i++)
+        if (!a->measure[i].is_known) tokens += (double)a->valid.residues / 3;
     return tokens;
 }
 
@@ -239,10 +246,8 @@ static double guess_speed(const pf_ablation *a)
 // An arm takes some seconds to begin: kernels are compiled, the device is tried.
 static void say_time(const pf_ablation *a, const char *before, int first, const char *after)
 {
-    double seconds = 0;
-    for (int i = first; i < a->n_arms; i++)
-        if (!a->arm[i].run)
-            seconds += START_SECONDS + (a->speed > 0 ? tokens_of(a, &a->arm[i]) / a->speed : 0);
+    double seconds = a->speed > 0 ? tokens_left(a, first) / a->speed : 0;
+    for (int i = first; i < a->n_arms; i++) seconds += a->arm[i].run ? 0 : START_SECONDS;
     const double minutes = seconds / 60;
     if (minutes >= 1.5)
         pf_say(a->common, "%s about %.0f minutes%s", before, minutes, after);
@@ -282,6 +287,8 @@ static void say_done(pf_ablation *a, int number, double seconds)
 pf_status pf_ablation_run(pf_ablation *a)
 {
     say_start(a);
+    const pf_status known = a->n_measures ? pf_ablation_measure(a) : PF_OK;
+    if (known != PF_OK) return known;
     for (int i = 0; i < a->n_arms; i++) {
         pf_arm *arm = &a->arm[i];
         if (arm->run) continue;
@@ -295,6 +302,8 @@ pf_status pf_ablation_run(pf_ablation *a)
             return pf_tool_fail(PF_ERROR_FAILED, "%s/runs/%s is not complete after its last step",
                                 a->directory, arm->name);
         say_done(a, i, pf_tool_seconds() - began);
+        const pf_status measured = a->n_measures ? pf_ablation_measure(a) : PF_OK;
+        if (measured != PF_OK) return measured;
     }
     return PF_OK;
 }

@@ -14,7 +14,9 @@ typedef struct ablate_options {
     pf_common common;
     pf_texts train, valid, settings;
     const char *preset, *config, *directory, *recipe;
-    const char *kernels, *renormalize, *projections;
+    const char *kernels, *renormalize, *projections, *init, *fine_tune;
+    pf_integers features, redraw, exact_layers;
+    int64_t draws;
     int64_t steps, fine_tune_steps, seeds, valid_residues;
     bool resume;
 } ablate_options;
@@ -56,7 +58,8 @@ static const pf_option table[] = {
      .type = PF_OPTION_TEXT,
      .value = "K,K,...",
      .at = AT(kernels),
-     .help = "exact, or a kernel of FAVOR (default: exact,softmax,relu,exp,elu1; for swap: softmax,relu)"},
+     .help = "exact, or a kernel of FAVOR (default: exact,softmax,relu,exp,elu1; for swap: "
+             "softmax,softmax_hyperbolic,relu)"},
     {.name = "renormalize",
      .type = PF_OPTION_TEXT,
      .value = "on,off",
@@ -76,6 +79,50 @@ static const pf_option table[] = {
      .high = 1e9,
      .at = AT(steps),
      .help = "steps of each training (default: 500; for swap: 1500, of the exact model)"},
+    {.name = "init",
+     .type = PF_OPTION_TEXT,
+     .value = "MODEL",
+     .at = AT(init),
+     .help = "for swap: the exact model to begin with, imported or trained, in place of training one"},
+    {.name = "num-features",
+     .type = PF_OPTION_INTEGERS,
+     .value = "M,M,...",
+     .low = 1,
+     .high = PF_MAX_FEATURES,
+     .fallback = "32,64,128,256,512",
+     .at = AT(features),
+     .help =
+         "for swap: numbers of random features; all of them at once, and with training for the first kernel"},
+    {.name = "redraw",
+     .type = PF_OPTION_INTEGERS,
+     .value = "N,N,...",
+     .low = 0,
+     .high = 1e9,
+     .fallback = "0,50",
+     .at = AT(redraw),
+     .help = "for swap: training steps between new projections, 0: never; all of them with all M"},
+    {.name = "fine-tune",
+     .type = PF_OPTION_TEXT,
+     .value = "WHAT,...",
+     .fallback = "all,attention,body,decay",
+     .at = AT(fine_tune),
+     .help = "for swap: what learns afterwards: all weights, attention only, all but the embedding, all with "
+             "lower layers slower (layer_decay 0.8); the first with all M, the others with one"},
+    {.name = "exact-layers",
+     .type = PF_OPTION_INTEGERS,
+     .value = "N,N,...",
+     .low = 1,
+     .high = PF_MAX_LAYERS,
+     .at = AT(exact_layers),
+     .help = "for swap: these keep exact attention (`performer approx` says which are worth it)"},
+    {.name = "draws",
+     .type = PF_OPTION_INTEGER,
+     .value = "N",
+     .low = 1,
+     .high = 1000,
+     .fallback = "5",
+     .at = AT(draws),
+     .help = "for swap: draws of the projections that losses at once are means over"},
     {.name = "fine-tune-steps",
      .type = PF_OPTION_INTEGER,
      .value = "N",
@@ -146,7 +193,7 @@ static pf_status make_arms(const ablate_options *o, char text[4][64], pf_ablatio
 {
     const pf_ablation_plan plan = {
         .kernels = o->kernels   ? o->kernels
-                   : is_swap(o) ? "softmax,relu"
+                   : is_swap(o) ? "softmax,softmax_hyperbolic,relu"
                                 : "exact,softmax,relu,exp,elu1",
         .renormalize = o->renormalize,
         .projections = o->projections,
@@ -155,6 +202,14 @@ static pf_status make_arms(const ablate_options *o, char text[4][64], pf_ablatio
                               : 500,
         .fine_tune_steps = o->fine_tune_steps,
         .seeds = o->seeds,
+        .fine_tune = o->fine_tune,
+        .features = o->features.item,
+        .n_features = o->features.count,
+        .redraw = o->redraw.item,
+        .n_redraws = o->redraw.count,
+        .exact_layers = o->exact_layers.item,
+        .n_exact_layers = o->exact_layers.count,
+        .draws = o->draws,
     };
     const pf_status status = set_all(o, &plan, text, a);
     if (status != PF_OK) return status;
@@ -194,11 +249,14 @@ static pf_status run(void *given)
             return pf_tool_fail(PF_ERROR_USAGE,
                                 "ablate: the sequences are read many times; give files, not '-'");
     }
+    if (o->init && !is_swap(o))
+        return pf_tool_fail(PF_ERROR_USAGE, "ablate: --init is for the recipe swap; add --recipe swap");
     pf_ablation ablation = {
         .common = &o->common,
         .directory = o->directory,
         .preset = o->preset || o->config ? o->preset : "tiny",
         .config_file = o->config,
+        .init = o->init,
         .train_files = (const char *const *)o->train.item,
         .n_train_files = o->train.count,
         .valid_files = (const char *const *)o->valid.item,
@@ -222,15 +280,31 @@ const pf_command pf_command_ablate = {
         "and plots of the validation loss against tokens and against seconds of training steps. By default "
         "about\n"
         "10 minutes on two cores: exact attention, and four kernels with and without renormalisation.\n"
-        "The recipe swap (\"backwards compatibility\") trains with exact attention, puts FAVOR in its place, "
-        "and shows\n"
-        "the loss at once and after more steps at a quarter of the learning rate, beside trainings from "
-        "scratch.\n"
+        "The recipe swap (\"backwards compatibility\") puts FAVOR in place of a trained model's exact "
+        "attention: "
+        "the\n"
+        "loss at once, for all kernels and numbers of features, over several draws; after training at a "
+        "quarter "
+        "of\n"
+        "the learning rate, with projections that stay or are drawn anew, of all weights or some; and with "
+        "projections\n"
+        "that it was not trained with. Beside it the exact model is trained on, and one swapped from "
+        "scratch. "
+        "All losses\n"
+        "of swap.tsv, swap.json and swap.svg are measured with the same masks. 'back' is the share of what "
+        "was "
+        "lost that\n"
+        "training brought back. With --init MODEL that model is swapped; learning rate and batches are those "
+        "of "
+        "--preset,\n"
+        "--config and --set.\n"
         "All heads are of the same kind: attention.local_heads is 0 unless --set says otherwise.",
     .example =
         "performer ablate --train train.fasta --valid valid.fasta -o ablation\n"
         "performer ablate --train train.fasta --valid valid.fasta -o ablation --resume\n"
-        "performer ablate --recipe swap --kernels softmax --train train.fasta --valid valid.fasta -o swap",
+        "performer ablate --recipe swap --train train.fasta --valid valid.fasta -o swap\n"
+        "performer ablate --recipe swap --init esm2 --num-features 64,256 --set train.learning_rate=2e-4 "
+        "--train train.fasta --valid valid.fasta -o swap",
     .options = table,
     .options_bytes = sizeof(ablate_options),
     .min_operands = 0,

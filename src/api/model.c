@@ -4,9 +4,9 @@
 
 #include <string.h>
 
+#include "api/model.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "model/files.h"
 #include "model/performer.h"
 #include "ops/matmul/matmul.h"
 
@@ -112,8 +112,8 @@ static pf_status warn_of_weights(const char *directory, const pf_model_arrays *a
                        (unsigned long long)arrays->n_not_finite, arrays->not_finite->name);
 }
 
-static pf_status create(pf_device *device, const pf_model_options *options, pf_model_arrays *arrays,
-                        pf_model **out)
+pf_status pf_model_open_arrays(pf_device *device, const pf_model_options *options, pf_model_arrays *arrays,
+                               pf_model **out)
 {
     pf_model_limits limits;
     pf_model *model = NULL;
@@ -144,7 +144,7 @@ pf_status pf_model_open(pf_device *device, const char *path, const pf_model_opti
     PF_TRY_OR(done, pf_model_resolve(path, &directory, &text));
     PF_TRY_OR(done, pf_model_load(directory, &arrays));
     PF_TRY_OR(done, warn_of_weights(directory, arrays, &text));
-    PF_TRY_OR(done, create(device, options, arrays, out));
+    PF_TRY_OR(done, pf_model_open_arrays(device, options, arrays, out));
     drop_last_newline(&text);
     if (warnings) {
         *warnings = text.data;

@@ -1,49 +1,24 @@
-"""performer ablate: arms that are ordinary trainings, killed and resumed, not finite, swapped; one table and plots of them."""
-import json
+"""performer ablate: arms that are ordinary trainings, killed and resumed, not finite; one table and plots of them."""
 import os
-import random
 import shutil
 import signal
 import statistics
 import subprocess
 import time
-import xml.etree.ElementTree
 
-from program import PERFORMER, DeviceTest, main
+from ablation import AblationTest
+from program import PERFORMER, main
 
-SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 40,
-         "hidden_dropout": 0, "attention": {"num_features": 8}, "train": {"batch_tokens": 160}}
 KERNELS = ("--kernels", "exact,relu", "--steps", "8")
 TIMES = ("tokens_per_s", "seconds")
 
 
-class Ablate(DeviceTest):
-    def setUp(self):
-        super().setUp()
-        draw = random.Random(1)
-        proteins = ["".join(draw.choices("ACDEFGHIKLMNPQRSTVWY", k=draw.randint(5, 60))) for _ in range(60)]
-        self.write("train.fa", "".join(f">t{i}\n{p}\n" for i, p in enumerate(proteins[:40])))
-        self.write("valid.fa", "".join(f">v{i}\n{p}\n" for i, p in enumerate(proteins[40:])))
-        self.write("small.json", json.dumps(SMALL))
-        self.data = ("--train", "train.fa", "--valid", "valid.fa")
-        self.small = ("--config", "small.json", *self.data)
-
-    def table(self, path):
-        lines = [line.split("\t") for line in self.read(path).splitlines()]
-        return [dict(zip(lines[0], line)) for line in lines[1:]]
-
+class Ablate(AblationTest):
     def ablate(self, folder, *arguments):
         """(rows of the table without times, stdout)"""
         out = self.succeeds("ablate", *self.small, "-o", folder, *arguments)
         rows = self.table(f"{folder}/ablation.tsv")
         return [{key: value for key, value in row.items() if key not in TIMES} for row in rows], out
-
-    def metrics(self, run):
-        lines = [json.loads(line) for line in self.read(f"{run}/metrics.jsonl").splitlines()]
-        return [{key: value for key, value in line.items() if key not in ("time", "tokens_per_s")} for line in lines]
-
-    def picture(self, path):
-        return " ".join(xml.etree.ElementTree.parse(self.path(path)).getroot().itertext())
 
     def test_an_arm_is_an_ordinary_training_and_a_row_its_end(self):
         rows, out = self.ablate("a", *KERNELS, "--projections", "orthogonal,none")
@@ -111,11 +86,6 @@ class Ablate(DeviceTest):
         self.assertIn("NaN: step ", out)
         self.assertIn("not finite: requ", self.picture("a/loss-tokens.svg"))
         self.assertEqual(self.ablate("a", *hot, "--resume"), (rows, out))
-        swap = ("ablate", *self.small, "-o", "s", "--recipe", "swap", *hot[:2], "--fine-tune-steps", "3", *hot[4:])
-        out = self.succeeds(*swap)
-        rows = {row["arm"]: row["result"].split(":")[0] for row in self.table("s/swap.tsv")}
-        self.assertEqual(rows, {"exact": "finite", "requ, swapped in": "NaN", "requ, from scratch": "NaN"})
-        self.assertEqual(self.succeeds(*swap, "--resume"), out)
 
     def test_what_is_done_is_passed_over_and_other_options_are_refused(self):
         rows, out = self.ablate("a", *KERNELS)
@@ -139,32 +109,6 @@ class Ablate(DeviceTest):
         places = [everything.index(record) for record in sample]
         gaps = {b - a for a, b in zip(places, places[1:])}
         self.assertLessEqual(max(gaps) - min(gaps), 1)
-
-    def test_attention_of_a_trained_model_is_swapped(self):
-        swap = ("--recipe", "swap", "--kernels", "softmax", "--steps", "40", "--fine-tune-steps", "10", "--set", "attention.num_features=128")
-        out = self.succeeds("ablate", *self.small, "-o", "s", *swap)
-        rows = {row["arm"]: row for row in self.table("s/swap.tsv")}
-        self.assertEqual(list(rows), ["exact", "softmax, swapped in", "softmax, from scratch"])
-        exact, swapped, scratch = (self.metrics(f"s/runs/{name}-seed0") for name in ("exact", "softmax-swapped", "softmax-scratch"))
-        self.assertEqual(float(rows["exact"]["step_0"]), round(exact[-1]["valid_loss"], 6))
-        self.assertEqual(rows["softmax, from scratch"]["step_0"], "")
-        for name, lines in (("swapped in", swapped), ("from scratch", scratch)):
-            for line in lines:
-                if "valid_loss" in line:
-                    self.assertEqual(float(rows[f"softmax, {name}"][f"step_{line['step']}"]), round(line["valid_loss"], 6))
-        # Softmax features estimate exact attention: at once the swapped model is far nearer to the trained than to a fresh one.
-        at_once, trained, fresh = float(rows["softmax, swapped in"]["step_0"]), exact[-1]["valid_loss"], scratch[1]["valid_loss"]
-        self.assertLess(abs(at_once - trained), 0.1 * (fresh - trained))
-        self.assertIn("softmax, swapped in: the loss goes from", out)
-        self.assertIn("softmax, from scratch", self.picture("s/swap-tokens.svg"))
-        self.assertEqual(self.succeeds("ablate", *self.small, "-o", "s", *swap, "--resume"), out)
-        shutil.rmtree(self.path("s/runs/softmax-swapped-seed0"))
-        self.assertEqual(self.succeeds("ablate", *self.small, "-o", "s", *swap, "--resume"), out)
-        # What it was before the first step is what eval says of that model.
-        self.succeeds("train", "--init", "s/runs/exact-seed0", "--config", "small.json", *self.data, "-o", "again", "--set",
-                      "attention.type=favor", "--set", "attention.kernel=softmax", "--set", "train.steps=1", "--set", "attention.num_features=128")
-        before = json.loads(self.succeeds("eval", "again/checkpoints/step-000000000000", "valid.fa", "--json"))
-        self.assertEqual(at_once, round(before["loss"], 6))
 
     def test_what_is_wrong_is_said(self):
         self.fails(2, "--train FASTA... is missing", "ablate", "--valid", "valid.fa", "-o", "a")
