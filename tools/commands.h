@@ -23,6 +23,7 @@ extern const pf_command pf_command_embed;
 extern const pf_command pf_command_eval;
 extern const pf_command pf_command_logits;
 extern const pf_command pf_command_generate;
+extern const pf_command pf_command_predict;
 extern const pf_command pf_command_report;
 extern const pf_command pf_command_ablate;
 extern const pf_command pf_command_score;

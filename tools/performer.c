@@ -30,6 +30,7 @@ static const pf_command *const commands[] = {
     &pf_command_eval,
     &pf_command_logits,
     &pf_command_score,
+    &pf_command_predict,
     &pf_command_variants,
     &pf_command_report,
     &pf_command_ablate,

@@ -7,6 +7,7 @@ One file over libperformer by ctypes: no build step, nothing but NumPy needed. P
     model.embed(["MKTAYIAKQR", "GSHMLEDP"])            # [2, D]; pool="none": a list of [residues, D]
     model.logits("MKT*YIAKQR")                         # [12, A], rows of begin and end included; * is the mask
     model.score(pathlib.Path("proteins.fasta")).log_likelihood
+    performer.Model("task-run").predict(sequences).prediction  # of a model that was trained with --task
     performer.attention(q, k, v, causal=True)          # FAVOR; [B,H,L,E], [H,L,E] or [L,E]
 
 Sequences are a string, a list of strings, or a pathlib.Path to FASTA (gzip too). What the library refuses is a
@@ -29,10 +30,11 @@ from ctypes import POINTER, Structure, byref, c_bool, c_char, c_char_p, c_double
 
 import numpy
 
-__all__ = ["Device", "DeviceError", "Error", "InputError", "Model", "Scores", "UsageError", "attention", "devices",
+__all__ = ["Device", "DeviceError", "Error", "InputError", "Model", "Predictions", "Scores", "UsageError", "attention", "devices",
            "projection", "read_fasta"]
 
 Scores = collections.namedtuple("Scores", "ids lengths log_likelihood perplexity")
+Predictions = collections.namedtuple("Predictions", "ids lengths prediction probabilities")
 POOLS = ("mean", "begin", "max", "none")
 LONG = ("crop", "window", "error")
 MODEL_KEYS = 1
@@ -109,6 +111,15 @@ class _ScoreResult(Structure):
                 ("perplexity", c_double)]
 
 
+class _PredictOptions(Structure):
+    _fields_ = [("stream", _StreamOptions), ("threshold", c_double), ("positive", c_int32)]
+
+
+class _Prediction(Structure):
+    _fields_ = [("id", c_char_p), ("id_length", c_size_t), ("length", c_uint64), ("n_rows", c_uint64), ("residue", c_void_p),
+                ("value", POINTER(c_double)), ("choice", POINTER(c_int32))]
+
+
 class _SequenceResult(Structure):
     _fields_ = [("id", c_char_p), ("id_length", c_size_t), ("n_rows", c_uint64), ("values", POINTER(c_float)),
                 ("count", c_uint64)]
@@ -127,7 +138,8 @@ class _FastaRecord(Structure):
 _STRUCTS = {"pf_device_info": _DeviceInfo, "pf_device_options": _DeviceOptions, "pf_attention_options": _AttentionOptions,
             "pf_attention_arrays": _AttentionArrays, "pf_model_options": _ModelOptions, "pf_stream_options": _StreamOptions,
             "pf_logits_options": _LogitsOptions, "pf_embed_options": _EmbedOptions, "pf_score_options": _ScoreOptions,
-            "pf_score_result": _ScoreResult, "pf_sequence_result": _SequenceResult, "pf_progress": _Progress,
+            "pf_score_result": _ScoreResult, "pf_predict_options": _PredictOptions, "pf_prediction": _Prediction,
+            "pf_sequence_result": _SequenceResult, "pf_progress": _Progress,
             "pf_fasta_record": _FastaRecord}
 
 # Functions: arguments, and what is returned: a status unless said otherwise.
@@ -161,6 +173,10 @@ _FUNCTIONS = {
     "pf_score_step": ([c_void_p, POINTER(POINTER(_ScoreResult)), POINTER(c_size_t)], c_int),
     "pf_score_warning": ([c_void_p, c_size_t], c_char_p),
     "pf_score_close": ([c_void_p], None),
+    "pf_predict_open": ([c_void_p, POINTER(_PredictOptions), POINTER(c_void_p)], c_int),
+    "pf_predict_step": ([c_void_p, POINTER(POINTER(_Prediction)), POINTER(c_size_t)], c_int),
+    "pf_predict_warning": ([c_void_p, c_size_t], c_char_p),
+    "pf_predict_close": ([c_void_p], None),
     "pf_fasta_open": ([c_char_p, c_void_p, POINTER(c_void_p)], c_int),
     "pf_fasta_next": ([c_void_p, POINTER(_FastaRecord)], c_int),
     "pf_fasta_close": ([c_void_p], None),
@@ -482,3 +498,33 @@ class Model(_Handle):
         self._run("score", _ScoreOptions(stride=stride), sequences, long, collect)
         ids, lengths, log_likelihood, perplexity = zip(*found) if found else ((), (), (), ())
         return Scores(list(ids), numpy.array(lengths, numpy.int64), numpy.array(log_likelihood), numpy.array(perplexity))
+
+    def predict(self, sequences, *, threshold=0.0, positive=None, long="crop"):
+        """Predictions(ids, lengths, prediction, probabilities) of a model with a head for labels, as `performer predict` has them.
+
+        prediction: [N] names of classes, or values in the labels' units; probabilities: [N, C], None of a regression. Of a model
+        of residues both are lists, [residues] and [residues, C] of each sequence. threshold: of two classes `positive` (a name; by
+        default the second) is predicted where its probability is at least this; 0: the likelier.
+        """
+        task = self.config.get("task", {})
+        names = numpy.array(task.get("classes", []), dtype=str)
+        options = _PredictOptions(threshold=threshold, positive=1 if positive is None else _choice("positive", positive, names.tolist()))
+        found, results, count = [], POINTER(_Prediction)(), c_size_t()
+
+        def collect(stream):
+            if _check(_library.pf_predict_step(stream, byref(results), byref(count))) == _END:
+                return False
+            for r in results[:count.value]:
+                values = numpy.ctypeslib.as_array(r.value, (r.n_rows, max(len(names), 1))).copy()
+                chosen = names[numpy.ctypeslib.as_array(r.choice, (r.n_rows,))] if r.choice else values[:, 0]
+                found.append((r.id.decode("utf-8", "replace"), r.length, chosen, values if r.choice else None))
+            return True
+
+        self._run("predict", options, sequences, long, collect)
+        ids, lengths, prediction, probabilities = map(list, zip(*found)) if found else ([], [], [], [])
+        if task.get("level") != "residue":
+            prediction = numpy.concatenate(prediction) if found else numpy.empty(0)
+            probabilities = numpy.concatenate(probabilities) if found and len(names) else numpy.empty((0, len(names)))
+        if not len(names):
+            probabilities = None
+        return Predictions(ids, numpy.array(lengths, numpy.int64), prediction, probabilities)

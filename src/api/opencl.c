@@ -65,6 +65,7 @@ static pf_status add_target(pf_model *model, cl_mem memory, int layer, target ta
 {
     const struct pf_config *config = pf_model_config(model);
     if (!memory) return PF_OK;
+    if (layer < 0) PF_TRY(pf_model_need_tokens(model));
     PF_CHECK(layer < pf_model_get_limits(model)->n_captured, PF_ERROR_USAGE,
              "a buffer for layer %d of the %d that the model was opened with", layer + 1,
              pf_model_get_limits(model)->n_captured);

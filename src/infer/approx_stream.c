@@ -11,7 +11,10 @@ static size_t stream_numbers(const pf_approx_stream *s)
 
 static size_t logit_numbers(const pf_approx_stream *s)
 {
-    return (size_t)s->batch->n_rows * (size_t)s->config.vocab_size;
+    const struct pf_task_config *task = &s->config.task;
+    const bool by_sequence = task->type != PF_TASK_NONE && task->level == PF_TASK_SEQUENCE;
+    return (size_t)(by_sequence ? s->batch->n_sequences : s->batch->n_rows) *
+           (size_t)pf_config_outputs(&s->config);
 }
 
 // The same weights; every head of every layer gets the attention that `type` says.

@@ -67,6 +67,7 @@ static pf_status make_room(evaluation *e)
 static pf_status prepare(evaluation *e, const pf_evaluate_options *o)
 {
     const struct pf_config *config = pf_model_config(e->model);
+    PF_TRY(pf_model_need_tokens(e->model));
     PF_TRY(load(e, o->files, o->n_files, &e->corpus));
     if (o->n_train_files > 0) PF_TRY(load(e, o->train_files, o->n_train_files, &e->train));
     e->options = (pf_evaluation_options){

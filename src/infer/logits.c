@@ -23,6 +23,7 @@ static pf_status open_all(pf_logits *l, const pf_logits_options *options)
         .records = {.stream = options->stream, .keep_masks = true, .unique_names = true},
         .task = PF_PIECES_PLAIN,
     };
+    PF_TRY(pf_model_need_tokens(l->model));
     PF_TRY(pf_pieces_open(l->model, &pieces, &l->pieces));
     l->to_file = options->output != NULL;
     if (!l->to_file) return PF_OK;

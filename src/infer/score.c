@@ -25,6 +25,7 @@ static pf_status open_pieces(pf_score *s, const pf_score_options *options)
         .task = is_causal ? PF_PIECES_NEXT : PF_PIECES_MASKED,
         .stride = (uint64_t)options->stride,
     };
+    PF_TRY(pf_model_need_tokens(s->model));
     PF_CHECK(!is_causal || options->stride == 0, PF_ERROR_USAGE,
              "--stride masks residues together; a causal model (objective clm) masks none: leave it out");
     return pf_pieces_open(s->model, &pieces, &s->pieces);

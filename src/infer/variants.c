@@ -66,6 +66,7 @@ static pf_status read_wild_types(pf_variants *v, const pf_variants_options *o)
 static pf_status open_all(pf_variants *v, const pf_variants_options *o)
 {
     const pf_model_limits *limits = pf_model_get_limits(v->model);
+    PF_TRY(pf_model_need_tokens(v->model));
     PF_CHECK(
         !v->is_causal || o->method != PF_VARIANTS_MASKED, PF_ERROR_USAGE,
         "masked-marginals: a causal model (objective clm) knows no masks; use wt-marginals or pseudo-ppl");

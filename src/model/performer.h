@@ -26,6 +26,9 @@ int32_t pf_model_token_number(const pf_model *model,
                               int32_t token);        // the model's own number of a token of batches
 bool pf_model_keeps_all_keys(const pf_model *model); // with carry: it has a layer of exact attention
 
+// PF_ERROR_USAGE for a model with a head for labels, whose outputs are no logits of tokens.
+pf_status pf_model_need_tokens(const pf_model *model);
+
 // Gives the model other limits and keeps its weights; what handles point to stays the same. For inference: on
 // an error the model is as before. Errors: as pf_model_create.
 pf_status pf_model_resize(pf_model *model, const pf_model_limits *limits);

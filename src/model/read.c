@@ -31,6 +31,15 @@ int32_t pf_model_token_number(const pf_model *m, int32_t token)
     return m->input.vocabulary.number[token];
 }
 
+pf_status pf_model_need_tokens(const pf_model *m)
+{
+    PF_CHECK(m->config.task.type == PF_TASK_NONE, PF_ERROR_USAGE,
+             "the model has a head for labels (task.type) and says nothing of tokens: performer predict, "
+             "embed and eval "
+             "--labels take it");
+    return PF_OK;
+}
+
 bool pf_model_keeps_all_keys(const pf_model *m)
 {
     return pf_model_has_type(&m->config, PF_ATTENTION_SOFTMAX);

@@ -93,6 +93,32 @@ class Python(DeviceTest):
                 self.assertAlmostEqual(scores.log_likelihood[i], float(row[2]), delta=1e-4)  # the digits of the table
             self.assertTrue((self.model(path).score(SEQUENCES).log_likelihood == scores.log_likelihood).all())
 
+    def test_predictions_are_those_of_the_program(self):
+        small = ["hidden_size=32", "num_hidden_layers=1", "num_attention_heads=2", "intermediate_size=48", "attention.num_features=8"]
+        tasks = {"two": ["classification", "sequence", "no,yes"], "three": ["classification", "residue", "H,E,C"], "value": ["regression", "sequence"]}
+        for name, (kind, level, *classes) in tasks.items():
+            keys = small + [f"task.type={kind}", f"task.level={level}"] + [f"task.classes={c}" for c in classes]
+            self.succeeds("init", "--preset", "tiny", *[x for key in keys for x in ("--set", key)], "-o", name)
+            table = [line.split("\t") for line in self.succeeds("predict", name, "in.fa", "--set", "compute.matmul=tile").splitlines()[1:]]
+            model = self.model(self.path(name))
+            got = model.predict(pathlib.Path(self.path("in.fa")))
+            self.assertEqual((got.ids, got.lengths.tolist()), (["one", "two"], [20, 8]))
+            if level == "residue":
+                self.assertEqual([len(p) for p in got.prediction], [20, 8])
+                self.assertEqual([c for p in got.prediction for c in p], [row[3] for row in table])
+                self.assertEqual([f"{x:.9g}" for p in got.probabilities for x in p.ravel()], [x for row in table for x in row[4:]])
+            elif classes:
+                self.assertEqual(got.prediction.tolist(), [row[2] for row in table])
+                self.assertEqual([f"{x:.9g}" for x in got.probabilities.ravel()], [x for row in table for x in row[3:]])
+                for positive, expected in (("no", "no"), ("yes", "yes")):
+                    self.assertEqual(model.predict(SEQUENCES, threshold=1e-9, positive=positive).prediction.tolist(), [expected] * 2)
+                self.refuses(ValueError, "positive 'maybe'", model.predict, SEQUENCES, threshold=0.5, positive="maybe")
+            else:
+                self.assertIsNone(got.probabilities)
+                self.assertEqual([f"{x:.9g}" for x in got.prediction], [row[2] for row in table])
+            self.assertEqual(len(model.predict([]).prediction), 0)
+        self.refuses(self.module.UsageError, "has no head", self.model().predict, SEQUENCES)
+
     def test_attention_is_that_of_the_program(self):
         numpy = self.numpy
         q, k, v, g = numpy.random.default_rng(1).standard_normal((4, 2, 3, 17, 8)).astype(numpy.float32)
@@ -159,7 +185,7 @@ class Python(DeviceTest):
         structs = self.module._STRUCTS
         lines = "".join(f'    printf("%zu\\n", sizeof({kind}));\n' + "".join(
             f'    printf("%zu\\n", offsetof({kind}, {field}));\n' for field, _ in layout._fields_) for kind, layout in structs.items())
-        headers = "".join(f'#include "performer/{name}"\n' for name in ("attention.h", "embed.h", "fasta.h", "score.h"))
+        headers = "".join(f'#include "performer/{name}"\n' for name in ("attention.h", "embed.h", "fasta.h", "predict.h", "score.h"))
         self.write("places.c", PLACES % (headers, lines))
         subprocess.run([compiler, "-I", os.path.join(SOURCE, "include"), "-o", self.path("places"), self.path("places.c")], check=True)
         said = subprocess.run([self.path("places")], capture_output=True, text=True, check=True).stdout.split()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Joins what `performer embed`, `logits` or `score` wrote with --shard 1/N … N/N into what one run would have written.
+"""Joins what `performer embed`, `logits`, `score` or `predict` wrote with --shard 1/N … N/N into what one run would have written.
 
 usage: join.py SHARD-1 SHARD-2 … SHARD-N -o FILE      (.tsv, .npz or .safetensors; Python's standard library is enough)
 
@@ -36,6 +36,16 @@ def in_turn(shards):
         yield from (one for one in row if one is not nothing)
 
 
+def by_position(lines):
+    """Records of a table with a line for each residue: they begin at position 1."""
+    records = []
+    for line in lines:
+        if line.split(b"\t", 2)[1] == b"1":
+            records.append([])
+        records[-1].append(line)
+    return [b"".join(record) for record in records]
+
+
 def join_tsv(paths, out):
     tables = []
     for path in paths:
@@ -43,10 +53,13 @@ def join_tsv(paths, out):
             tables.append(file.read().splitlines(keepends=True))
     if len({table[0] for table in tables}) != 1:
         fail("the tables have different columns")
-    layers = 1
-    if tables[0][0].startswith(b"id\tlayer\t"):
-        layers = 1 + max((int(line.split(b"\t", 2)[1]) for table in tables for line in table[1:]), default=0)
-    records = [[b"".join(table[i:i + layers]) for i in range(1, len(table), layers)] for table in tables]
+    if tables[0][0].startswith(b"id\tposition\t"):
+        records = [by_position(table[1:]) for table in tables]
+    else:
+        layers = 1
+        if tables[0][0].startswith(b"id\tlayer\t"):
+            layers = 1 + max((int(line.split(b"\t", 2)[1]) for table in tables for line in table[1:]), default=0)
+        records = [[b"".join(table[i:i + layers]) for i in range(1, len(table), layers)] for table in tables]
     check_counts([len(r) for r in records], paths)
     with open(out, "wb") as file:
         file.write(tables[0][0])

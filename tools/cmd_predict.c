@@ -1,0 +1,177 @@
+// performer predict: what a trained head says about sequences or their residues.
+#include <inttypes.h>
+#include <string.h>
+
+#include "performer/predict.h"
+#include "tools/commands.h"
+#include "tools/device.h"
+#include "tools/output.h"
+#include "tools/report.h"
+#include "tools/stream.h"
+
+typedef struct predict_options {
+    pf_common common;
+    pf_stream_flags stream;
+    const char *output, *positive;
+    double threshold;
+} predict_options;
+
+#define AT(field) offsetof(predict_options, field)
+
+static const pf_option table[] = {
+    {.name = "threshold",
+     .type = PF_OPTION_NUMBER,
+     .value = "P",
+     .low = 1e-12,
+     .high = 1,
+     .at = AT(threshold),
+     .help = "of two classes, predict the positive one where its probability is at least P; by default the "
+             "likelier"},
+    {.name = "positive",
+     .type = PF_OPTION_TEXT,
+     .value = "CLASS",
+     .at = AT(positive),
+     .help = "which of two classes is the positive one; by default the second"},
+    PF_OUTPUT_ROW(AT(output)),
+    PF_STREAM_ROWS(AT(stream)),
+    {0},
+};
+
+static void print_header(pf_output *out, const struct pf_task_config *task)
+{
+    pf_output_print(out, task->level == PF_TASK_RESIDUE ? "id\tposition\tresidue\tprediction"
+                                                        : "id\tlength\tprediction");
+    for (int c = 0; c < task->n_classes; c++) {
+        pf_output_print(out, "\t");
+        pf_output_plain_text(out, task->class_name[c], strlen(task->class_name[c]));
+    }
+    pf_output_print(out, "\n");
+}
+
+// What is predicted, and of classes their probabilities.
+static void print_values(pf_output *out, const struct pf_task_config *task, const pf_prediction *p,
+                         uint64_t row)
+{
+    if (task->type == PF_TASK_REGRESSION) {
+        pf_output_print(out, "\t%.9g\n", p->value[row]);
+        return;
+    }
+    const char *name = task->class_name[p->choice[row]];
+    pf_output_print(out, "\t");
+    pf_output_plain_text(out, name, strlen(name));
+    for (int c = 0; c < task->n_classes; c++)
+        pf_output_print(out, "\t%.9g", p->value[row * (uint64_t)task->n_classes + (uint64_t)c]);
+    pf_output_print(out, "\n");
+}
+
+static void print_prediction(pf_output *out, const struct pf_task_config *task, const pf_prediction *p)
+{
+    for (uint64_t row = 0; row < p->n_rows; row++) {
+        pf_output_plain_text(out, p->id, p->id_length);
+        if (p->residue)
+            pf_output_print(out, "\t%" PRIu64 "\t%c", row + 1, p->residue[row]);
+        else
+            pf_output_print(out, "\t%" PRIu64, p->length);
+        print_values(out, task, p, row);
+    }
+}
+
+static pf_status run_steps(const predict_options *o, const pf_model *model, pf_predict *predict,
+                           pf_output *out)
+{
+    const struct pf_task_config *task = &pf_model_config(model)->task;
+    const double began = pf_tool_seconds();
+    const bool is_quiet = !o->output; // the table itself may be on the terminal
+    const pf_prediction *predictions;
+    uint64_t sequences = 0, residues = 0;
+    size_t count;
+    pf_status status = PF_OK;
+    const char *warning;
+    print_header(out, task);
+    while (!pf_output_failed(out) && (status = pf_predict_step(predict, &predictions, &count)) == PF_OK) {
+        for (size_t i = 0; i < count; i++) {
+            print_prediction(out, task, &predictions[i]);
+            residues += predictions[i].length;
+        }
+        sequences += count;
+        if (!is_quiet)
+            pf_tool_print_progress(&o->common, sequences, residues + 2 * sequences,
+                                   pf_tool_seconds() - began);
+    }
+    if (!is_quiet) pf_tool_end_progress(&o->common);
+    for (size_t i = 0; (warning = pf_predict_warning(predict, i)); i++) pf_warn(&o->common, "%s", warning);
+    return status == PF_END ? PF_OK : status;
+}
+
+// The number of the class that --positive names.
+static pf_status find_positive(const predict_options *o, const struct pf_task_config *task, int32_t *out)
+{
+    *out = 1;
+    if (!o->positive || task->type == PF_TASK_NONE)
+        return PF_OK; // a language model is refused by its own words
+    if (task->n_classes != 2)
+        return pf_tool_fail(PF_ERROR_USAGE, "--positive is for a model of two classes, this one has %d",
+                            task->n_classes);
+    for (int c = 0; c < 2; c++) {
+        *out = c;
+        if (strcmp(task->class_name[c], o->positive) == 0) return PF_OK;
+    }
+    return pf_tool_fail(PF_ERROR_USAGE, "--positive %.64s: the classes are %s and %s", o->positive,
+                        task->class_name[0], task->class_name[1]);
+}
+
+static pf_status write_predictions(const predict_options *o, pf_device *device)
+{
+    pf_predict_options options = {.threshold = o->threshold};
+    pf_model *model = NULL;
+    pf_predict *predict = NULL;
+    pf_output *out = NULL;
+    pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
+    if (status == PF_OK)
+        status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){0}, &model);
+    if (status == PF_OK) status = find_positive(o, &pf_model_config(model)->task, &options.positive);
+    if (status == PF_OK) status = pf_predict_open(model, &options, &predict);
+    if (status == PF_OK) status = pf_output_open(o->output, &out);
+    if (status == PF_OK) status = run_steps(o, model, predict, out);
+    if (status == PF_OK) {
+        status = pf_output_commit(out);
+        out = NULL;
+    }
+    pf_output_discard(out);
+    pf_predict_close(predict);
+    pf_model_close(model);
+    return status;
+}
+
+static pf_status run(void *given)
+{
+    const predict_options *o = given;
+    pf_device *device = NULL;
+    const pf_status status = pf_tool_device_open(&o->common, &device);
+    if (status != PF_OK) return status;
+    return pf_tool_device_close(&o->common, device, write_predictions(o, device));
+}
+
+const pf_command pf_command_predict = {
+    .name = "predict",
+    .summary = "predict a user's labels for sequences or residues",
+    .operands = "MODEL FASTA...",
+    .details = "MODEL has a head for labels: `performer train --task classification --labels TSV` makes one. "
+               "Prints a table\n"
+               "with a header row: id, length, prediction, and of classes a column for each with its "
+               "probability; a model of\n"
+               "residues has a line for each residue: id, position (from 1), residue, prediction and "
+               "probabilities. Of a\n"
+               "regression the prediction is in the labels' units. Sequences longer than the model allows "
+               "are cut; with\n"
+               "--long window a sequence's prediction is the mean over its windows, each counting with its "
+               "residues.",
+    .example = "performer predict run proteins.fasta -o predictions.tsv\n"
+               "performer predict run proteins.fasta --threshold 0.9 --positive secreted\n"
+               "performer predict run proteins.fasta.gz --shard 3/8 -o part3.tsv",
+    .options = table,
+    .options_bytes = sizeof(predict_options),
+    .min_operands = 2,
+    .max_operands = -1,
+    .run = run,
+};
