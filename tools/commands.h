@@ -20,6 +20,7 @@ extern const pf_command pf_command_init;
 extern const pf_command pf_command_info;
 extern const pf_command pf_command_train;
 extern const pf_command pf_command_embed;
+extern const pf_command pf_command_embedding_map;
 extern const pf_command pf_command_eval;
 extern const pf_command pf_command_logits;
 extern const pf_command pf_command_generate;

@@ -27,6 +27,7 @@ static const pf_command *const commands[] = {
     &pf_command_attention_map,
     &pf_command_contacts,
     &pf_command_embed,
+    &pf_command_embedding_map,
     &pf_command_eval,
     &pf_command_logits,
     &pf_command_score,

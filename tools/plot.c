@@ -2,6 +2,7 @@
 #include "tools/plot.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "tools/plot_parts.h"
@@ -14,7 +15,9 @@ enum {
     BOTTOM = 60,
     LABEL_GAP = 16,
     MOST_TICKS = 16,
-    MOST_NAME = 320
+    MOST_NAME = 320,
+    CLOUD_NAME = 25, // its dot stands before it
+    ROUNDS = 32
 };
 
 // Told apart by people who see few colours, too (Okabe and Ito's set, without its yellow).
@@ -141,7 +144,7 @@ static void print_bars(FILE *out, const pf_plot_curve *c, const char *colour, co
 
 static void print_curve(FILE *out, const pf_plot_curve *c, const char *colour, const axis *x, const axis *y)
 {
-    const bool has_marks = c->count <= 40 && !c->is_faint && !c->is_dashed;
+    const bool has_marks = c->count <= 40 && !c->is_faint && !c->is_dashed && !c->has_no_marks;
     bool is_open = false;
     if (c->deviation) print_bars(out, c, colour, x, y);
     fprintf(out, "<path d=\"");
@@ -157,6 +160,37 @@ static void print_curve(FILE *out, const pf_plot_curve *c, const char *colour, c
         if (has_point(c, i, x, y))
             fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>\n", pixel(x, c->x[i]),
                     pixel(y, c->y[i]), colour);
+}
+
+// Every ROUNDS-th point of a cloud from `first` on. They are lines of no length with round ends,
+// half-transparent: a few bytes for each.
+static void print_dots(FILE *out, const pf_plot_curve *c, int first, const char *style, const axis *x,
+                       const axis *y)
+{
+    bool is_open = false;
+    for (int i = first; i < c->count; i += ROUNDS) {
+        if (!has_point(c, i, x, y)) continue;
+        fprintf(out, "%sM%.1f %.1fh0", is_open ? "" : "<path d=\"", pixel(x, c->x[i]), pixel(y, c->y[i]));
+        is_open = true;
+    }
+    if (is_open) fprintf(out, "\" %s stroke-linecap=\"round\" stroke-opacity=\"0.5\"/>\n", style);
+}
+
+// In rounds, so that no cloud covers another and dense places are dark.
+static void print_clouds(FILE *out, const pf_plot *plot, const axis *x, const axis *y)
+{
+    int64_t points = 0;
+    for (int i = 0; i < plot->n_curves; i++) points += plot->curves[i].is_cloud ? plot->curves[i].count : 0;
+    for (int round = 0; round < ROUNDS; round++)
+        for (int i = 0; i < plot->n_curves; i++) {
+            char style[64];
+            if (!plot->curves[i].is_cloud) continue;
+            snprintf(style, sizeof style, "stroke=\"%s\" stroke-width=\"%d\"", colours[i % COLOURS],
+                     points > 5000   ? 3
+                     : points > 1000 ? 4
+                                     : 5);
+            print_dots(out, &plot->curves[i], round, style, x, y);
+        }
 }
 
 typedef struct name_place {
@@ -179,19 +213,28 @@ static void print_names(FILE *out, const pf_plot *plot, const axis *x, const axi
         const pf_plot_curve *c = &plot->curves[i];
         int last = c->count - 1;
         while (last >= 0 && !has_point(c, last, x, y)) last--;
-        if (c->name) place[n++] = (name_place){last < 0 ? y->from : pixel(y, c->y[last]), i};
+        if (!c->name) continue;
+        const double at = c->is_cloud ? y->to + LABEL_GAP * i : last < 0 ? y->from : pixel(y, c->y[last]);
+        place[n++] = (name_place){at, i};
     }
     if (n) qsort(place, (size_t)n, sizeof *place, compare_places);
     // Down from the top with the gap kept, then up from the bottom where that went too far.
     for (int i = 1; i < n; i++) place[i].y = fmax(place[i].y, place[i - 1].y + LABEL_GAP);
     double limit = HEIGHT - BOTTOM + 8;
     for (int i = n - 1; i >= 0; i--, limit -= LABEL_GAP) place[i].y = fmin(place[i].y, limit);
-    for (int i = 0; i < n; i++)
-        pf_plot_text(out, &(pf_plot_label){.x = x->to + 10,
+    for (int i = 0; i < n; i++) {
+        const pf_plot_curve *c = &plot->curves[place[i].curve];
+        const char *colour = colours[place[i].curve % COLOURS];
+        if (c->is_cloud)
+            fprintf(out,
+                    "<path d=\"M%.1f %.1fh0\" stroke=\"%s\" stroke-width=\"9\" stroke-linecap=\"round\"/>\n",
+                    x->to + 15, place[i].y, colour);
+        pf_plot_text(out, &(pf_plot_label){.x = x->to + (c->is_cloud ? CLOUD_NAME : 10),
                                            .y = place[i].y + 4,
-                                           .text = plot->curves[place[i].curve].name,
-                                           .colour = colours[place[i].curve % COLOURS],
+                                           .text = c->name,
+                                           .colour = colour,
                                            .fits = MOST_NAME});
+    }
     free(place);
 }
 
@@ -200,6 +243,8 @@ static double names_width(const pf_plot *plot)
     double width = 0;
     for (int i = 0; i < plot->n_curves; i++)
         if (plot->curves[i].name) width = fmax(width, pf_plot_text_width(plot->curves[i].name, 0));
+    for (int i = 0; i < plot->n_curves; i++)
+        if (plot->curves[i].is_cloud) return fmin(width, MOST_NAME) + CLOUD_NAME;
     return fmin(width, MOST_NAME);
 }
 
@@ -227,7 +272,9 @@ void pf_plot_write(FILE *out, const pf_plot *plot)
     if (plot->y_high > plot->y_low) y.low = plot->y_low, y.high = plot->y_high;
     pf_plot_begin(out, LEFT + FIELD + (int)names_width(plot) + 30, HEIGHT, plot->title, plot->note);
     print_axes(out, plot, &x, &y);
-    for (int i = 0; i < plot->n_curves; i++) print_curve(out, &plot->curves[i], colours[i % COLOURS], &x, &y);
+    print_clouds(out, plot, &x, &y);
+    for (int i = 0; i < plot->n_curves; i++)
+        if (!plot->curves[i].is_cloud) print_curve(out, &plot->curves[i], colours[i % COLOURS], &x, &y);
     print_names(out, plot, &x, &y);
     if (is_empty)
         pf_plot_text(out, &(pf_plot_label){.x = LEFT + FIELD / 2.0,

@@ -1,5 +1,5 @@
-// Pictures as SVG, in one look for all commands: curves with deviations, and matrices as colours. Written to
-// any stream, so that a page can hold them too (open_memstream).
+// Pictures as SVG, in one look for all commands: curves with deviations, clouds of points, matrices as
+// colours. Written to any stream, so that a page can hold them too (open_memstream).
 #ifndef TOOLS_PLOT_H
 #define TOOLS_PLOT_H
 
@@ -12,8 +12,10 @@ typedef struct pf_plot_curve {
     const double *x, *y;     // [count]; a y that is not finite is a gap
     const double *deviation; // [count], bars of y - d to y + d; NULL: none
     int count;
-    bool is_dashed; // for what is held against: a baseline, a theory
-    bool is_faint;  // for what lies behind: every step of a noisy curve
+    bool is_dashed;    // for what is held against: a baseline, a theory
+    bool is_faint;     // for what lies behind: every step of a noisy curve
+    bool has_no_marks; // a line alone, however few its points
+    bool is_cloud;     // points without a line, in any number and order
 } pf_plot_curve;
 
 typedef struct pf_plot {

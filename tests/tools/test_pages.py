@@ -27,7 +27,7 @@ class Pages(ProgramTest):
     def test_every_command_and_option_has_its_place(self):
         self.assertGreater(len(self.commands()), 15)
         for command, page in list(self.pages())[1:]:
-            self.assertIn(f"performer\\-{command}".replace("attention-map", "attention\\-map"), page)
+            self.assertIn("performer\\-" + command.replace("-", "\\-"), page)
             self.assertIn(".SH EXAMPLES", page)
             for option in self.options(command):
                 self.assertIn("\\fB" + option.replace("-", "\\-") + "\\fR", page, command)

@@ -117,6 +117,26 @@ START_TEST(a_matrix_of_any_size_has_one_picture)
 }
 END_TEST
 
+// A cloud's points are all there, whatever their number, and its name is in the legend.
+START_TEST(a_cloud_has_all_its_points)
+{
+    static const int sizes[] = {1, 31, 32, 33, 7000};
+    const int size = sizes[_i];
+    double *x = calloc((size_t)size, sizeof *x), *y = calloc((size_t)size, sizeof *y);
+    for (int i = 0; i < size; i++) x[i] = i % 83, y[i] = i % 89;
+    y[0] = size > 1 ? (double)NAN : 0;
+    const pf_plot_curve clouds[] = {{.name = "one", .x = x, .y = y, .count = size, .is_cloud = true},
+                                    {.name = "two", .x = x, .y = y, .count = size, .is_cloud = true}};
+    show(&(pf_plot){.curves = clouds, .n_curves = 2}, NULL);
+    ck_assert_int_eq(count("h0"), 2 * (size > 1 ? size - 1 : 1) + 2); // and the legend's
+    ck_assert_int_eq(count(">one<") + count(">two<"), 2);
+    ck_assert_int_eq(count("nan"), 0);
+    free(x);
+    free(y);
+    clear();
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *s = suite_create("plot");
@@ -125,6 +145,7 @@ Suite *suite(void)
     tcase_add_test(cases, what_is_no_number_is_a_gap);
     tcase_add_test(cases, foreign_text_cannot_leave_its_place);
     tcase_add_test(cases, names_do_not_lie_on_each_other);
+    tcase_add_loop_test(cases, a_cloud_has_all_its_points, 0, 5);
     tcase_add_loop_test(cases, a_matrix_of_any_size_has_one_picture, 0, 4);
     suite_add_tcase(s, cases);
     return s;
