@@ -1,4 +1,5 @@
-// performer eval: how well a model predicts sequences, and whether counts of letters do it better.
+// performer eval: how well a model predicts sequences, and whether counts of letters do it better; how well a
+// task model predicts labels.
 #include <inttypes.h>
 #include <string.h>
 
@@ -9,10 +10,12 @@
 #include "tools/output.h"
 #include "tools/report.h"
 #include "tools/stream.h"
+#include "tools/task_report.h"
 
 typedef struct eval_options {
     pf_common common;
     pf_stream_flags stream;
+    pf_label_flags labels;
     pf_texts train;
     const char *by, *output;
     bool baseline, json;
@@ -37,6 +40,7 @@ static const pf_option table[] = {
      .at = AT(by),
      .help = "loss and accuracy for each letter, or for groups of sequence lengths"},
     {.name = "json", .type = PF_OPTION_FLAG, .at = AT(json), .help = "print the results as JSON"},
+    PF_LABEL_ROWS(AT(labels)),
     PF_OUTPUT_ROW(AT(output)),
     PF_SETTINGS_ROW(AT(stream)),
     {0},
@@ -91,7 +95,8 @@ static void print_json(pf_output *out, const eval_options *o, const pf_evaluate_
     pf_output_print(out, "}\n");
     const pf_baseline_metrics *best = &r->ngram[r->has_baselines ? r->best_order - 1 : 0];
     if (r->has_baselines && r->perplexity >= best->perplexity)
-        pf_warn(&o->common, "the model's perplexity, %.4f, is not below that of the best n-gram, %.4f (order %d)",
+        pf_warn(&o->common,
+                "the model's perplexity, %.4f, is not below that of the best n-gram, %.4f (order %d)",
                 r->perplexity, best->perplexity, r->best_order);
 }
 
@@ -121,12 +126,14 @@ static void print_groups(pf_output *out, const pf_evaluate_result *r, bool by_le
 static void print_verdict(pf_output *out, const pf_evaluate_result *r)
 {
     if (r->perplexity < r->ngram[r->best_order - 1].perplexity)
-        pf_output_print(out, "The model's perplexity is below that of the best n-gram, of order %d.\n", r->best_order);
-    else
-        pf_output_print(out,
-                        "The model's perplexity is NOT below that of the best n-gram, of order %d: on these sequences "
-                        "it is no better than counts of letters.\n",
+        pf_output_print(out, "The model's perplexity is below that of the best n-gram, of order %d.\n",
                         r->best_order);
+    else
+        pf_output_print(
+            out,
+            "The model's perplexity is NOT below that of the best n-gram, of order %d: on these sequences "
+            "it is no better than counts of letters.\n",
+            r->best_order);
 }
 
 static void print_table(pf_output *out, const eval_options *o, const pf_evaluate_result *r)
@@ -151,25 +158,6 @@ static void print_table(pf_output *out, const eval_options *o, const pf_evaluate
     if (o->by) print_groups(out, r, !strcmp(o->by, "letter"));
 }
 
-static pf_status measure(const eval_options *o, pf_device *device, pf_evaluate_result *result)
-{
-    const pf_evaluate_options options = {
-        .files = o->common.operands + 1,
-        .n_files = o->common.n_operands - 1,
-        .train_files = (const char *const *)o->train.item,
-        .n_train_files = o->train.count,
-        .seed = (uint64_t)o->common.seed,
-        .groups = o->by != NULL,
-    };
-    pf_model *model = NULL;
-    char *warnings = NULL;
-    pf_status status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){0}, &model);
-    if (status == PF_OK) status = pf_evaluate(model, &options, result, &warnings);
-    pf_tool_warn_lines(&o->common, warnings);
-    pf_model_close(model);
-    return status;
-}
-
 static pf_status print_result(const eval_options *o, const pf_evaluate_result *result)
 {
     pf_output *out;
@@ -182,6 +170,96 @@ static pf_status print_result(const eval_options *o, const pf_evaluate_result *r
     return pf_output_commit(out);
 }
 
+static pf_status measure_language(const eval_options *o, pf_model *model)
+{
+    const pf_evaluate_options options = {
+        .files = o->common.operands + 1,
+        .n_files = o->common.n_operands - 1,
+        .train_files = (const char *const *)o->train.item,
+        .n_train_files = o->train.count,
+        .seed = (uint64_t)o->common.seed,
+        .groups = o->by != NULL,
+    };
+    char *warnings = NULL;
+    pf_evaluate_result result;
+    const pf_status status = pf_evaluate(model, &options, &result, &warnings);
+    pf_tool_warn_lines(&o->common, warnings);
+    return status == PF_OK ? print_result(o, &result) : status;
+}
+
+static pf_status print_task(const eval_options *o, const struct pf_task_config *task,
+                            const pf_task_result *result)
+{
+    pf_output *out;
+    const pf_status status = pf_output_open(o->output, &out);
+    if (status != PF_OK) return status;
+    if (o->json)
+        pf_task_report_json(out, task, result);
+    else
+        pf_task_report_table(out, task, result);
+    return pf_output_commit(out);
+}
+
+static pf_status predict_all(const pf_common *common, pf_predict *predict, pf_task_evaluation *evaluation)
+{
+    const pf_prediction *predictions;
+    size_t count;
+    pf_status status;
+    const char *warning;
+    while ((status = pf_predict_step(predict, &predictions, &count)) == PF_OK) {
+        status = pf_task_evaluation_add(evaluation, predictions, count);
+        if (status != PF_OK) return status;
+    }
+    for (size_t i = 0; (warning = pf_predict_warning(predict, i)); i++) pf_warn(common, "%s", warning);
+    return status == PF_END ? PF_OK : status;
+}
+
+static pf_status measure_task(const eval_options *o, pf_model *model)
+{
+    const struct pf_task_config *task = &pf_model_config(model)->task;
+    pf_predict_options options = {0};
+    pf_predict *predict = NULL;
+    pf_task_evaluation *evaluation = NULL;
+    pf_task_result result;
+    pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
+    if (status == PF_OK) status = pf_label_flags_open(&o->common, &o->labels, model, false, &evaluation);
+    if (status == PF_OK) status = pf_predict_open(model, &options, &predict);
+    if (status == PF_OK) status = predict_all(&o->common, predict, evaluation);
+    if (status == PF_OK) status = pf_task_report_finish(&o->common, evaluation, &result);
+    if (status == PF_OK) status = print_task(o, task, &result);
+    pf_task_evaluation_close(evaluation);
+    pf_predict_close(predict);
+    return status;
+}
+
+// Whether the options are for a model of this kind.
+static pf_status check_kind(const eval_options *o, bool is_task)
+{
+    if (is_task && !o->labels.labels)
+        return pf_tool_fail(PF_ERROR_USAGE,
+                            "a model with a head for labels is measured with --labels TSV; give these");
+    if (!is_task && o->labels.labels)
+        return pf_tool_fail(PF_ERROR_USAGE,
+                            "--labels is for a model with a head for labels, this is a language model; "
+                            "performer train --init MODEL --task ... makes one");
+    if (is_task && (o->baseline || o->by))
+        return pf_tool_fail(PF_ERROR_USAGE, "%s is for language models, this model has a head for labels",
+                            o->by ? "--by" : "--baseline");
+    return PF_OK;
+}
+
+static pf_status measure(const eval_options *o, pf_device *device)
+{
+    pf_model *model = NULL;
+    pf_status status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){0}, &model);
+    if (status != PF_OK) return status;
+    const bool is_task = pf_model_config(model)->task.type != PF_TASK_NONE;
+    status = check_kind(o, is_task);
+    if (status == PF_OK) status = is_task ? measure_task(o, model) : measure_language(o, model);
+    pf_model_close(model);
+    return status;
+}
+
 static pf_status run(void *given)
 {
     const eval_options *o = given;
@@ -192,24 +270,25 @@ static pf_status run(void *given)
                                 : "eval: --train is for --baseline; give both");
     pf_status status = pf_check_stdin_once(o->common.operands, o->common.n_operands);
     pf_device *device = NULL;
-    pf_evaluate_result result;
+    if (status == PF_OK) status = pf_label_flags_check(&o->labels);
     if (status == PF_OK) status = pf_tool_device_open(&o->common, &device);
     if (status != PF_OK) return status;
-    status = pf_tool_device_close(&o->common, device, measure(o, device, &result));
-    return status == PF_OK ? print_result(o, &result) : status;
+    return pf_tool_device_close(&o->common, device, measure(o, device));
 }
 
 const pf_command pf_command_eval = {
     .name = "eval",
-    .summary = "measure loss, perplexity and accuracy of a model on sequences",
+    .summary = "measure loss, perplexity and accuracy of a model on sequences, or a task model beside labels",
     .operands = "MODEL FASTA...",
     .details =
         "Masked language models predict 15 % of the residues, chosen by --seed and all replaced by the mask "
         "token; causal ones every token from those before it. Perplexity and accuracy are over residues.\n"
-        "With --baseline it is said plainly when counts of letters predict as well as the model.",
+        "With --baseline it is said plainly when counts of letters predict as well as the model.\n"
+        "A model with a head for labels is measured with --labels, as `predict` does.",
     .example = "performer eval run test.fasta\n"
                "performer eval run test.fasta --baseline --train train.fasta --by letter\n"
-               "performer eval run test.fasta --json",
+               "performer eval run test.fasta --json\n"
+               "performer eval task-run test.fasta --labels labels.tsv",
     .options = table,
     .options_bytes = sizeof(eval_options),
     .min_operands = 2,

@@ -75,6 +75,23 @@ static void print_attention(pf_output *out, const struct pf_config *c)
     pf_output_print(out, c->objective == PF_OBJECTIVE_CLM ? ", causal\n" : ", both directions\n");
 }
 
+static void print_task(pf_output *out, const struct pf_task_config *task)
+{
+    const char *const level = task->level == PF_TASK_RESIDUE ? "residues" : "sequences";
+    if (task->type == PF_TASK_NONE) return;
+    if (task->type == PF_TASK_REGRESSION) {
+        pf_output_print(out, "%-12sregression of %s, labels %.6g +- %.6g\n", "task", level, task->mean,
+                        task->deviation);
+        return;
+    }
+    pf_output_print(out, "%-12sclassification of %s: ", "task", level);
+    for (int c = 0; c < task->n_classes; c++) {
+        pf_output_print(out, c ? ", " : "");
+        pf_output_plain_text(out, task->class_name[c], strlen(task->class_name[c]));
+    }
+    pf_output_print(out, "\n");
+}
+
 static void print_table(pf_output *out, const pf_model_info *info)
 {
     static const char *const positions[] = {"learned", "sinusoidal", "rotary", "none"};
@@ -96,6 +113,7 @@ static void print_table(pf_output *out, const pf_model_info *info)
     print_attention(out, c);
     pf_output_print(out, "%-12s%s, up to %d tokens\n", "positions", positions[c->position_embedding_type],
                     c->max_position_embeddings);
+    print_task(out, &c->task);
     for (int i = 0; i < info->n_files; i++) {
         const pf_file_facts *file = &info->file[i];
         pf_output_print(out, "%-12s%s  %" PRIu64 " bytes  sha256 %s\n", i ? "" : "files", file->name,

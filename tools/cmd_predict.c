@@ -8,11 +8,13 @@
 #include "tools/output.h"
 #include "tools/report.h"
 #include "tools/stream.h"
+#include "tools/task_report.h"
 
 typedef struct predict_options {
     pf_common common;
     pf_stream_flags stream;
-    const char *output, *positive;
+    pf_label_flags labels;
+    const char *output, *positive, *json;
     double threshold;
 } predict_options;
 
@@ -32,6 +34,12 @@ static const pf_option table[] = {
      .value = "CLASS",
      .at = AT(positive),
      .help = "which of two classes is the positive one; by default the second"},
+    PF_LABEL_ROWS(AT(labels)),
+    {.name = "json",
+     .type = PF_OPTION_TEXT,
+     .value = "FILE",
+     .at = AT(json),
+     .help = "with --labels: write the figures to FILE as JSON"},
     PF_OUTPUT_ROW(AT(output)),
     PF_STREAM_ROWS(AT(stream)),
     {0},
@@ -76,30 +84,44 @@ static void print_prediction(pf_output *out, const struct pf_task_config *task, 
     }
 }
 
-static pf_status run_steps(const predict_options *o, const pf_model *model, pf_predict *predict,
-                           pf_output *out)
+// What is open while predictions are made.
+typedef struct job {
+    const predict_options *o;
+    pf_model *model;
+    pf_predict *predict;
+    pf_task_evaluation *evaluation; // NULL: without labels
+    pf_output *out;
+} job;
+
+static pf_status take_predictions(job *j, const pf_prediction *predictions, size_t count, uint64_t *residues)
 {
-    const struct pf_task_config *task = &pf_model_config(model)->task;
+    for (size_t i = 0; i < count; i++) {
+        print_prediction(j->out, &pf_model_config(j->model)->task, &predictions[i]);
+        *residues += predictions[i].length;
+    }
+    return j->evaluation ? pf_task_evaluation_add(j->evaluation, predictions, count) : PF_OK;
+}
+
+static pf_status run_steps(job *j)
+{
+    const pf_common *common = &j->o->common;
     const double began = pf_tool_seconds();
-    const bool is_quiet = !o->output; // the table itself may be on the terminal
+    const bool has_progress = j->o->output != NULL; // else the table itself may be on the terminal
     const pf_prediction *predictions;
     uint64_t sequences = 0, residues = 0;
     size_t count;
     pf_status status = PF_OK;
     const char *warning;
-    print_header(out, task);
-    while (!pf_output_failed(out) && (status = pf_predict_step(predict, &predictions, &count)) == PF_OK) {
-        for (size_t i = 0; i < count; i++) {
-            print_prediction(out, task, &predictions[i]);
-            residues += predictions[i].length;
-        }
+    print_header(j->out, &pf_model_config(j->model)->task);
+    while (status == PF_OK && !pf_output_failed(j->out)) {
+        status = pf_predict_step(j->predict, &predictions, &count);
+        if (status == PF_OK) status = take_predictions(j, predictions, count, &residues);
+        if (status != PF_OK || !has_progress) continue;
         sequences += count;
-        if (!is_quiet)
-            pf_tool_print_progress(&o->common, sequences, residues + 2 * sequences,
-                                   pf_tool_seconds() - began);
+        pf_tool_print_progress(common, sequences, residues + 2 * sequences, pf_tool_seconds() - began);
     }
-    if (!is_quiet) pf_tool_end_progress(&o->common);
-    for (size_t i = 0; (warning = pf_predict_warning(predict, i)); i++) pf_warn(&o->common, "%s", warning);
+    if (has_progress) pf_tool_end_progress(common);
+    for (size_t i = 0; (warning = pf_predict_warning(j->predict, i)); i++) pf_warn(common, "%s", warning);
     return status == PF_END ? PF_OK : status;
 }
 
@@ -120,34 +142,70 @@ static pf_status find_positive(const predict_options *o, const struct pf_task_co
                         task->class_name[0], task->class_name[1]);
 }
 
-static pf_status write_predictions(const predict_options *o, pf_device *device)
+static pf_status open_job(job *j, pf_device *device)
 {
+    const predict_options *o = j->o;
     pf_predict_options options = {.threshold = o->threshold};
-    pf_model *model = NULL;
-    pf_predict *predict = NULL;
-    pf_output *out = NULL;
     pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
     if (status == PF_OK)
-        status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){0}, &model);
-    if (status == PF_OK) status = find_positive(o, &pf_model_config(model)->task, &options.positive);
-    if (status == PF_OK) status = pf_predict_open(model, &options, &predict);
-    if (status == PF_OK) status = pf_output_open(o->output, &out);
-    if (status == PF_OK) status = run_steps(o, model, predict, out);
+        status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){0}, &j->model);
+    if (status == PF_OK) status = find_positive(o, &pf_model_config(j->model)->task, &options.positive);
+    if (status == PF_OK) status = pf_predict_open(j->model, &options, &j->predict);
+    if (status == PF_OK)
+        status = pf_label_flags_open(&o->common, &o->labels, j->model, o->threshold > 0, &j->evaluation);
+    return status == PF_OK ? pf_output_open(o->output, &j->out) : status;
+}
+
+// Figures to --json, else to stdout, where the predictions are not.
+static pf_status write_figures(const job *j, const pf_task_result *result)
+{
+    const struct pf_task_config *task = &pf_model_config(j->model)->task;
+    pf_output *out;
+    const pf_status status = pf_output_open(j->o->json, &out);
+    if (status != PF_OK) return status;
+    if (j->o->json)
+        pf_task_report_json(out, task, result);
+    else
+        pf_task_report_table(out, task, result);
+    return pf_output_commit(out);
+}
+
+static pf_status write_predictions(const predict_options *o, pf_device *device)
+{
+    job j = {.o = o};
+    pf_task_result result;
+    pf_status status = open_job(&j, device);
+    if (status == PF_OK) status = run_steps(&j);
+    if (status == PF_OK && j.evaluation) status = pf_task_report_finish(&o->common, j.evaluation, &result);
     if (status == PF_OK) {
-        status = pf_output_commit(out);
-        out = NULL;
+        status = pf_output_commit(j.out);
+        j.out = NULL;
     }
-    pf_output_discard(out);
-    pf_predict_close(predict);
-    pf_model_close(model);
+    if (status == PF_OK && j.evaluation) status = write_figures(&j, &result);
+    pf_output_discard(j.out);
+    pf_task_evaluation_close(j.evaluation);
+    pf_predict_close(j.predict);
+    pf_model_close(j.model);
     return status;
+}
+
+static pf_status check(const predict_options *o)
+{
+    if (o->json && !o->labels.labels)
+        return pf_tool_fail(PF_ERROR_USAGE, "--json is for the figures of --labels TSV: give these too");
+    if (o->labels.labels && !o->output && !o->json)
+        return pf_tool_fail(PF_ERROR_USAGE,
+                            "--labels prints figures where the predictions go: give these a file with -o, "
+                            "or the figures one with --json");
+    return pf_label_flags_check(&o->labels);
 }
 
 static pf_status run(void *given)
 {
     const predict_options *o = given;
     pf_device *device = NULL;
-    const pf_status status = pf_tool_device_open(&o->common, &device);
+    pf_status status = check(o);
+    if (status == PF_OK) status = pf_tool_device_open(&o->common, &device);
     if (status != PF_OK) return status;
     return pf_tool_device_close(&o->common, device, write_predictions(o, device));
 }
@@ -156,18 +214,24 @@ const pf_command pf_command_predict = {
     .name = "predict",
     .summary = "predict a user's labels for sequences or residues",
     .operands = "MODEL FASTA...",
-    .details = "MODEL has a head for labels: `performer train --task classification --labels TSV` makes one. "
-               "Prints a table\n"
-               "with a header row: id, length, prediction, and of classes a column for each with its "
-               "probability; a model of\n"
-               "residues has a line for each residue: id, position (from 1), residue, prediction and "
-               "probabilities. Of a\n"
-               "regression the prediction is in the labels' units. Sequences longer than the model allows "
-               "are cut; with\n"
-               "--long window a sequence's prediction is the mean over its windows, each counting with its "
-               "residues.",
+    .details =
+        "MODEL has a head for labels: `performer train --task classification --labels TSV` makes one. "
+        "Prints a table\n"
+        "with a header row: id, length, prediction, and of classes a column for each with its "
+        "probability; a model of\n"
+        "residues has a line for each residue: id, position (from 1), residue, prediction and "
+        "probabilities. Of a\n"
+        "regression the prediction is in the labels' units. Sequences longer than the model allows "
+        "are cut; with\n"
+        "--long window a sequence's prediction is the mean over its windows, each counting with its "
+        "residues.\n"
+        "With --labels the predictions are measured: correlations and errors of a regression; of classes "
+        "accuracy,\n"
+        "MCC, AUC and more, and the confusion matrix. Each figure has a 95 % interval, from samples of the "
+        "sequences.",
     .example = "performer predict run proteins.fasta -o predictions.tsv\n"
                "performer predict run proteins.fasta --threshold 0.9 --positive secreted\n"
+               "performer predict run test.fasta -o predictions.tsv --labels labels.tsv\n"
                "performer predict run proteins.fasta.gz --shard 3/8 -o part3.tsv",
     .options = table,
     .options_bytes = sizeof(predict_options),

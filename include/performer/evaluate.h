@@ -3,11 +3,15 @@
 // Masked language models: 15 % of the residues, chosen by the seed and the sequence's place in the input, are
 // all replaced by the mask token and have to be said. Causal ones: every token but the first. Loss is the
 // mean over all targets in nats, perplexity and accuracy are over residue targets only.
+//
+// Models with a task head are held against labels instead: below, pf_task_evaluation.
 #ifndef PERFORMER_EVALUATE_H
 #define PERFORMER_EVALUATE_H
 
 #include "performer/fasta.h"
+#include "performer/metrics.h"
 #include "performer/model.h"
+#include "performer/predict.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,6 +60,49 @@ PF_API pf_status pf_evaluate(pf_model *model, const pf_evaluate_options *options
 
 // The most residues of a sequence in by_length[group].
 PF_API uint64_t pf_length_group_end(int group);
+
+// --- tasks --------------------------------------------------------------------------------------
+
+// Labels of a file, and the predictions that are held against them.
+typedef struct pf_task_evaluation pf_task_evaluation;
+
+typedef struct pf_task_evaluation_options {
+    const char *labels; // TSV with a header row, ids in the first column; "-": standard input
+    const char *column; // of the labels; NULL: the second of two
+    uint64_t seed;      // of the intervals
+    bool has_threshold; // classes are those that were chosen; else the likeliest
+} pf_task_evaluation_options;
+
+typedef struct pf_task_result {
+    pf_task_metrics metrics;
+    // 95 % of what the figures are when the sequences are drawn anew, with replacement (percentiles of 1,000
+    // bootstrap samples; fewer where there is much to measure).
+    bool has_intervals; // not where there are fewer than 2 sequences, or too many labels
+    pf_task_metrics low, high;
+    uint64_t sequences, unlabelled; // with labels, and without
+    // What was measured, lent until the evaluation is closed: `metrics.count` labels, with predictions as
+    // pf_prediction has them.
+    const int32_t *target;     // of classes [count], else NULL
+    const double *label;       // of a regression [count], else NULL
+    const double *value;       // [count,C]
+    const uint64_t *confusion; // [C,C] how often a label (row) was predicted as a class (column); else NULL
+} pf_task_result;
+
+// `config` is that of the model; it stays. Errors: PF_ERROR_USAGE (a language model), PF_ERROR_INPUT (the
+// labels).
+PF_API pf_status pf_task_evaluation_open(const struct pf_config *config,
+                                         const pf_task_evaluation_options *options, pf_task_evaluation **out);
+PF_API void pf_task_evaluation_close(pf_task_evaluation *evaluation); // NULL is fine
+
+// Predictions in any order. Those without a label are counted and left out. Errors: PF_ERROR_INPUT for a
+// label that does not fit its sequence.
+PF_API pf_status pf_task_evaluation_add(pf_task_evaluation *evaluation, const pf_prediction *predictions,
+                                        size_t count);
+
+// The figures of all that was added. *warnings, if not NULL: a line each, or NULL; release it with
+// pf_release. Errors: PF_ERROR_INPUT where nothing had a label.
+PF_API pf_status pf_task_evaluation_finish(pf_task_evaluation *evaluation, pf_task_result *out,
+                                           char **warnings);
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,7 @@ typedef enum pf_purpose {
     PF_RANDOM_SAMPLE = 7,     // step: sequence, index: position
     PF_RANDOM_TEST = 8,
     PF_RANDOM_STUDY = 9,      // step: which tensor, index: element
+    PF_RANDOM_BOOTSTRAP = 10, // step: sample, index: draw
 } pf_purpose;
 
 // The four words of block `index` of the stream (seed, purpose, step).

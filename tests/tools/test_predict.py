@@ -1,19 +1,15 @@
 """performer predict: the head's answer as one gets it by hand from the embeddings; order, company, shards and windows."""
-import json
 import math
 import os
 import random
-import struct
 import sys
 import subprocess
 
 import tensors
-from program import GOLDEN, DeviceTest, main
+from program import GOLDEN, main
+from task_models import D, TaskTest
 
 TILE = ["--set", "compute.matmul=tile"]
-D = 32
-SMALL = {"hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 40,
-         "attention": {"num_features": 8}}
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 # Ids of all kinds, one of them twice; lengths of one residue to the model's 38; letters that are no amino acid.
 RECORDS = [("a", "M"), ("b/c d", "MKTAYIAKQRQISFVKSHFS"), ("a", "GSHMLEDPXBZUO"), ("ünal", "ACDEFGHIKLMNPQRSTVWYACDEFGHIKLMNPQRSTV"), ("z", "WWWW")]
@@ -27,33 +23,10 @@ def softmax(logits):
     return [w / sum(weights) for w in weights]
 
 
-class Predict(DeviceTest):
+class Predict(TaskTest):
     def setUp(self):
         super().setUp()
         self.write("in.fa", FASTA)
-        self.write("small.json", json.dumps(SMALL))
-
-    def model(self, kind, level="sequence", classes=("no", "yes"), folder="m"):
-        """A model with a task whose head says something: a fresh one's weights are too small to tell classes apart."""
-        settings = {"task.type": kind, "task.level": level}
-        if kind == "classification":
-            settings["task.classes"] = ",".join(classes)
-        else:
-            settings |= {"task.mean": "-3.5", "task.deviation": "20"}
-        self.succeeds("init", "--config", "small.json", "-o", folder, *[x for k, v in settings.items() for x in ("--set", f"{k}={v}")])
-        path = self.path(folder + "/model.safetensors")
-        with open(path, "rb") as file:
-            data = bytearray(file.read())
-        length, = struct.unpack("<Q", data[:8])
-        header = json.loads(data[8:8 + length])
-        draw = random.Random(1)
-        for name in ("task.weight", "task.bias"):
-            begin, end = (8 + length + x for x in header[name]["data_offsets"])
-            for at in range(begin, end, 4):
-                data[at:at + 4] = struct.pack("<f", draw.gauss(0, 0.5))
-        with open(path, "wb") as file:
-            file.write(data)
-        return folder
 
     def head(self, model, rows):
         """task.weight x + task.bias of each row [D] in double."""
