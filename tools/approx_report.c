@@ -35,7 +35,7 @@ const pf_approx_row *pf_approx_find(const pf_approx_table *table, pf_approx_cell
 static const char *place_name(const pf_approx_table *table, const pf_approx_row *row)
 {
     if (row->place == PF_APPROX_ATTENTION) return table->is_model ? "model" : "random";
-    return row->place == PF_APPROX_STREAM ? "stream" : "logits";
+    return row->place == PF_APPROX_STREAM ? "stream" : row->place == PF_APPROX_LOGITS ? "logits" : "alone";
 }
 
 static void print_row(pf_output *out, const pf_approx_table *table, const pf_approx_row *row)
@@ -46,7 +46,10 @@ static void print_row(pf_output *out, const pf_approx_table *table, const pf_app
                     pf_favor_kernel_name(row->kernel), pf_approx_projection_name(row->projection),
                     row->n_features, row->draws, row->mse, row->mse_deviation, row->relative,
                     row->relative_deviation, row->not_finite);
-    if (row->place == PF_APPROX_ATTENTION) pf_output_print(out, "\t%.9g", row->pair_size);
+    if (row->place == PF_APPROX_ATTENTION)
+        pf_output_print(out, "\t%.9g", row->pair_size);
+    else
+        pf_output_print(out, "\t%.9g\t%.9g", row->divergence, row->divergence_deviation);
     pf_output_print(out, "\n");
 }
 
@@ -67,7 +70,7 @@ static pf_status write_table(const pf_approx_table *table, const char *directory
                     "%s\t%s\tkernel\tprojection\tfeatures\tdraws\tmse\tmse_deviation\trelative\t"
                     "relative_deviation\tnot_finite%s\n",
                     is_attention ? "source" : "place", table->is_model ? "layer" : "scale",
-                    is_attention ? "\tpair_size" : "");
+                    is_attention ? "\tpair_size" : "\tdivergence\tdivergence_deviation");
     for (size_t i = 0; i < table->count; i++)
         if ((table->row[i].place == PF_APPROX_ATTENTION) == is_attention)
             print_row(out, table, &table->row[i]);
@@ -249,6 +252,43 @@ static pf_status plot_layers(const pf_approx_table *table, pf_approx_place place
                           directory, is_stream ? "stream.svg" : "layers.svg");
 }
 
+// What each layer costs where it is replaced alone, with all of them together as a line across.
+static pf_status plot_alone(const pf_approx_table *table, const char *directory)
+{
+    picture p = {.n_curves = 2, .points = table->size.layers > 2 ? table->size.layers : 2};
+    const pf_approx_options *o = &table->options;
+    char note[200], title[120];
+    p.numbers = calloc((size_t)p.points * 6, sizeof *p.numbers);
+    if (!p.numbers) return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
+    pf_approx_cell cell = {PF_APPROX_LOGITS, 0, o->kernel[0], o->projection[0], o->stream_features};
+    const pf_approx_row *all = pf_approx_find(table, cell);
+    for (int i = 0; i < 2; i++) {
+        double *at = p.numbers + 3 * i * p.points;
+        p.curve[i] = (pf_plot_curve){.name = i ? "all layers" : "one layer", .x = at, .y = at + p.points};
+    }
+    cell.place = PF_APPROX_ALONE;
+    p.curve[0].count = table->size.layers, p.curve[0].deviation = p.numbers + 2 * p.points;
+    for (int i = 0; i < table->size.layers; i++) {
+        cell.layer = i + 1;
+        const pf_approx_row *row = pf_approx_find(table, cell);
+        set_point(
+            &p, 0, i, i + 1,
+            (double[]){row ? row->divergence : (double)NAN, row ? row->divergence_deviation : (double)NAN});
+    }
+    p.curve[1].count = 2, p.curve[1].is_dashed = true;
+    for (int i = 0; i < 2; i++)
+        set_point(&p, 1, i, i ? table->size.layers : 1, (double[]){all ? all->divergence : (double)NAN, 0});
+    snprintf(title, sizeof title, "The attention of one layer by %s, M %d: what it costs",
+             pf_favor_kernel_name(o->kernel[0]), o->stream_features);
+    return finish_picture(&p,
+                          (pf_plot){.title = title,
+                                    .note = describe(table, 0, note),
+                                    .x_label = "layer",
+                                    .y_label = "divergence of the predictions, nats a token",
+                                    .log_y = true},
+                          directory, "alone.svg");
+}
+
 pf_status pf_approx_write_plots(const pf_approx_table *table, const char *directory)
 {
     const pf_approx_options *o = &table->options;
@@ -265,5 +305,6 @@ pf_status pf_approx_write_plots(const pf_approx_table *table, const char *direct
             shown = o->features[i];
     status = plot_layers(table, PF_APPROX_ATTENTION, shown, directory);
     if (status != PF_OK || !has_stream(table)) return status;
-    return plot_layers(table, PF_APPROX_STREAM, o->stream_features, directory);
+    status = plot_layers(table, PF_APPROX_STREAM, o->stream_features, directory);
+    return status == PF_OK ? plot_alone(table, directory) : status;
 }

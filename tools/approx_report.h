@@ -29,7 +29,7 @@ typedef struct pf_approx_cell {
 const pf_approx_row *pf_approx_find(const pf_approx_table *table, pf_approx_cell cell);
 
 // attention.tsv; of random tensors attention-scale-S.svg; of a model attention.svg, layers.svg, stream.tsv,
-// stream.svg. Errors: PF_ERROR_FAILED.
+// stream.svg, alone.svg. Errors: PF_ERROR_FAILED.
 pf_status pf_approx_write_tables(const pf_approx_table *table, const char *directory);
 pf_status pf_approx_write_plots(const pf_approx_table *table, const char *directory);
 

@@ -149,6 +149,50 @@ static void print_stream(FILE *out, const view *v)
     }
 }
 
+static const pf_approx_row *find_alone(const pf_approx_table *t, int layer)
+{
+    const pf_approx_options *o = &t->options;
+    return pf_approx_find(t, (pf_approx_cell){layer ? PF_APPROX_ALONE : PF_APPROX_LOGITS, layer, o->kernel[0],
+                                              o->projection[0], o->stream_features});
+}
+
+// The layer of largest divergence among those that are not `taken`, 0: none.
+static int find_worst(const pf_approx_table *t, const bool *taken)
+{
+    int worst = 0;
+    for (int layer = 1; layer <= t->size.layers; layer++) {
+        const pf_approx_row *row = find_alone(t, layer), *other = worst ? find_alone(t, worst) : NULL;
+        if (row && !taken[layer] && row->divergence > 0 && (!other || row->divergence > other->divergence))
+            worst = layer;
+    }
+    return worst;
+}
+
+// Which layers to keep exact: the fewest that make up half of what layers cost one by one.
+static void print_layers(FILE *out, const pf_approx_table *t)
+{
+    const pf_approx_row *all = find_alone(t, 0);
+    bool taken[PF_MAX_LAYERS + 1] = {false};
+    double sum = 0, half = 0;
+    if (!all || !find_alone(t, 1)) return;
+    fprintf(out, "predictions move by so many nats a token where one layer alone is replaced (%s, M %d):",
+            pf_favor_kernel_name(all->kernel), all->n_features);
+    for (int layer = 1; layer <= t->size.layers; layer++) {
+        const double divergence = find_alone(t, layer)->divergence;
+        if (divergence > 0) sum += divergence;
+        fprintf(out, "%s %d: %.2g", layer > 1 ? "," : "", layer, divergence);
+    }
+    fprintf(out, "; all together: %.2g\n", all->divergence);
+    for (int worst; half < sum / 2 && (worst = find_worst(t, taken)) > 0; taken[worst] = true)
+        half += find_alone(t, worst)->divergence;
+    if (t->size.layers < 2 || half <= 0) return;
+    fprintf(out, "half of that comes from these layers, the first to keep exact:");
+    const char *before = " ";
+    for (int layer = 1; layer <= t->size.layers; layer++)
+        if (taken[layer]) fprintf(out, "%s%d", before, layer), before = ",";
+    fprintf(out, " (performer ablate --recipe swap --init MODEL --exact-layers N,N says what it is worth)\n");
+}
+
 // The estimates of weights that are far from uniform have not begun to converge when errors are as large as
 // results.
 static void print_view(FILE *out, const view *v)
@@ -180,6 +224,7 @@ void pf_approx_print_verdict(FILE *out, const pf_approx_table *table)
         const view all = {table, 1, table->size.layers};
         print_view(out, &all);
         print_stream(out, &all);
+        print_layers(out, table);
     }
     for (int i = 1; i <= table->size.layers && !table->is_model; i++) {
         if (i > 1) fprintf(out, "\n");

@@ -117,7 +117,7 @@ static const pf_option table[] = {
      .fallback = "256",
      .at = AT(stream_features),
      .given_at = AT(stream_given),
-     .help = "with MODEL: features when the attention of all layers is replaced; 0 leaves that out"},
+     .help = "with MODEL: features when the attention of all layers, or one, is replaced; 0 leaves that out"},
     {.name = "long",
      .type = PF_OPTION_CHOICE,
      .value = "WHAT",
@@ -313,9 +313,11 @@ const pf_command pf_command_approx = {
         "and\n"
         "with the attention of all layers replaced at once, the residual stream and the logits against those "
         "of\n"
-        "exact attention with the same weights.\n"
+        "exact attention with the same weights; and with that of one layer after the other, which says where "
+        "exact\n"
+        "attention is worth keeping (kernel and projection: the first ones).\n"
         "DIR gets attention.tsv; for random tensors attention-scale-S.svg (mean squared error), for a model\n"
-        "attention.svg and layers.svg (relative error), stream.tsv and stream.svg. The verdict on stdout "
+        "attention.svg and layers.svg (relative error), stream.tsv, stream.svg and alone.svg (one layer). The verdict on stdout "
         "says which\n"
         "of the papers' orderings the numbers show; 'clearly' is by more than two standard errors.",
     .example = "performer approx -o study\n"

@@ -7,10 +7,13 @@
 //   on given
 //                 sequences. Exact attention o against FAVOR's ô, all heads of a layer together.
 //   stream        the attention of all layers of a model replaced: the residual stream after each layer, and
-//   the and logits    logits, against those of the same weights with exact attention in all layers.
+//   and logits    the logits, against those of the same weights with exact attention in all layers.
+//   alone         the attention of one layer replaced, all others exact: the logits. Which layers are worth
+//                 exact attention.
 //
 // Errors of a draw: mean squared error sum (ô-o)^2 / count, and relative error sqrt(sum (ô-o)^2 / sum o^2)
-// (Frobenius).
+// (Frobenius). Of logits also the divergence of the predictions, mean over tokens of sum p log(p/p̂) in nats:
+// by so much the loss would rise if the exact model's predictions were the truth.
 #ifndef PERFORMER_APPROX_H
 #define PERFORMER_APPROX_H
 
@@ -40,14 +43,19 @@ typedef struct pf_approx_options {
     double scale[PF_APPROX_MOST];
     int n_scales;
     bool causal;
-    // A model: M for the stream and logits; 0: these are left out.
+    // A model: M for the stream, logits and layers alone; 0: these are left out.
     int32_t stream_features;
 } pf_approx_options;
 
 // What a user gets who says nothing.
 PF_API void pf_approx_default(pf_approx_options *options);
 
-typedef enum pf_approx_place { PF_APPROX_ATTENTION, PF_APPROX_STREAM, PF_APPROX_LOGITS } pf_approx_place;
+typedef enum pf_approx_place {
+    PF_APPROX_ATTENTION,
+    PF_APPROX_STREAM,
+    PF_APPROX_LOGITS,
+    PF_APPROX_ALONE, // of the first kernel and projection
+} pf_approx_place;
 
 // One estimator at one place. Mean and standard deviation over the draws whose error is a number; NaN without
 // any (mean) or with fewer than two (deviation).
@@ -58,6 +66,7 @@ typedef struct pf_approx_row {
     pf_projection_kind projection;
     int32_t n_features; // M
     double mse, mse_deviation, relative, relative_deviation;
+    double divergence, divergence_deviation; // logits and alone; else NaN
     int32_t draws;       // that gave numbers
     uint64_t not_finite; // results that are NaN or infinite, over all draws
     double
@@ -76,7 +85,7 @@ PF_API pf_status pf_approx_open_model(pf_model *model, const pf_stream_options *
                                       const pf_approx_options *options, pf_approx **out);
 PF_API void pf_approx_close(pf_approx *approx); // NULL is fine; before the model and the device
 
-// The next estimator: its rows, one a layer (stream: and one for the logits), lent until the next call.
+// The next estimator: its rows, one a layer (stream: and one for the logits; alone: one), lent until the next call.
 // PF_END after the last. Errors: PF_ERROR_DEVICE.
 PF_API pf_status pf_approx_step(pf_approx *approx, const pf_approx_row **rows, int *n_rows);
 

@@ -12,7 +12,7 @@ struct pf_approx {
     pf_pieces *pieces; // of a model: lends the batch
     const pf_batch *batch;
     pf_approx_stream stream; // without stream_features: nothing
-    int32_t step, n_attention_steps, n_steps;
+    int32_t step, n_attention_steps, n_stream_steps, n_steps;
     pf_approx_row *rows; // [layers + 1]
 };
 
@@ -92,7 +92,8 @@ static pf_status count_steps(pf_approx *a)
     PF_TRY(pf_alloc(&memory, (size_t)a->tensors.n_layers + 1, sizeof(pf_approx_row), "rows"));
     a->rows = memory;
     a->n_attention_steps = o->n_kernels * o->n_features * o->n_projections;
-    a->n_steps = a->n_attention_steps + (a->stream.exact ? o->n_kernels * o->n_projections : 0);
+    a->n_stream_steps = a->stream.exact ? o->n_kernels * o->n_projections : 0;
+    a->n_steps = a->n_attention_steps + a->n_stream_steps + (a->stream.exact ? a->tensors.n_layers : 0);
     return PF_OK;
 }
 
@@ -227,6 +228,28 @@ static pf_approx_estimator estimator_of(const pf_approx *a, bool is_stream)
     };
 }
 
+// Which layer a step replaces alone, from 0; below 0: it is of another kind.
+static int layer_alone(const pf_approx *a)
+{
+    return a->step - a->n_attention_steps - a->n_stream_steps;
+}
+
+// One layer's attention replaced, by the first estimator.
+static pf_status step_alone(pf_approx *a, int layer)
+{
+    const pf_approx_options *o = &a->options;
+    const pf_approx_estimator estimator = {o->kernel[0], o->stream_features, o->projection[0]};
+    a->rows[0] = (pf_approx_row){
+        .place = PF_APPROX_ALONE,
+        .layer = layer + 1,
+        .kernel = estimator.kernel,
+        .projection = estimator.projection,
+        .n_features = estimator.n_features,
+        .pair_size = (double)NAN,
+    };
+    return pf_approx_stream_alone(&a->stream, o, &estimator, layer, &a->rows[0]);
+}
+
 static void name_rows(pf_approx *a, const pf_approx_estimator *estimator, bool is_stream)
 {
     const int n_layers = a->tensors.n_layers;
@@ -248,6 +271,13 @@ static void name_rows(pf_approx *a, const pf_approx_estimator *estimator, bool i
 pf_status pf_approx_step(pf_approx *a, const pf_approx_row **rows, int *n_rows)
 {
     if (a->step == a->n_steps) return PF_END;
+    if (layer_alone(a) >= 0) {
+        PF_TRY(step_alone(a, layer_alone(a)));
+        a->step++;
+        *rows = a->rows;
+        *n_rows = 1;
+        return PF_OK;
+    }
     const bool is_stream = a->step >= a->n_attention_steps;
     const pf_approx_estimator estimator = estimator_of(a, is_stream);
     name_rows(a, &estimator, is_stream);

@@ -27,6 +27,29 @@ void pf_approx_add(pf_approx_errors *errors, const float *got, const float *expe
     add(&errors->relative, sqrt(squares / reference));
 }
 
+// log sum exp x, without overflow.
+static double log_sum(const float *x, size_t count)
+{
+    double most = -INFINITY, sum = 0;
+    for (size_t i = 0; i < count; i++) most = fmax(most, (double)x[i]);
+    for (size_t i = 0; i < count; i++) sum += exp((double)x[i] - most);
+    return most + log(sum);
+}
+
+void pf_approx_add_divergence(pf_approx_errors *errors, const float *got, const float *expected,
+                              size_t n_rows, size_t n_letters)
+{
+    double total = 0;
+    for (size_t n = 0; n < n_rows; n++, got += n_letters, expected += n_letters) {
+        const double all = log_sum(expected, n_letters), all_got = log_sum(got, n_letters);
+        for (size_t i = 0; i < n_letters; i++) {
+            const double log_p = (double)expected[i] - all;
+            total += exp(log_p) * (log_p - ((double)got[i] - all_got));
+        }
+    }
+    if (isfinite(total)) add(&errors->divergence, total / (double)n_rows);
+}
+
 static double deviation(const pf_approx_moments *m)
 {
     return m->count > 1 ? sqrt(m->squares / (m->count - 1)) : (double)NAN;
@@ -39,5 +62,7 @@ void pf_approx_fill(pf_approx_row *row, const pf_approx_errors *errors)
     row->relative = row->draws ? errors->relative.mean : (double)NAN;
     row->mse_deviation = deviation(&errors->mse);
     row->relative_deviation = deviation(&errors->relative);
+    row->divergence = errors->divergence.count ? errors->divergence.mean : (double)NAN;
+    row->divergence_deviation = deviation(&errors->divergence);
     row->not_finite = errors->not_finite;
 }

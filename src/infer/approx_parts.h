@@ -22,12 +22,15 @@ typedef struct pf_approx_moments {
 } pf_approx_moments;
 
 typedef struct pf_approx_errors {
-    pf_approx_moments mse, relative;
+    pf_approx_moments mse, relative, divergence;
     uint64_t not_finite;
 } pf_approx_errors;
 
 // One draw: `got` against `expected`, [count].
 void pf_approx_add(pf_approx_errors *errors, const float *got, const float *expected, size_t count);
+// Logits of one draw, [n_rows,n_letters]: the divergence of their predictions. Beside pf_approx_add.
+void pf_approx_add_divergence(pf_approx_errors *errors, const float *got, const float *expected, size_t n_rows,
+                              size_t n_letters);
 // The row's numbers; what says which row it is stays.
 void pf_approx_fill(pf_approx_row *row, const pf_approx_errors *errors);
 
@@ -59,6 +62,8 @@ pf_status pf_approx_attend(pf_approx_tensors *t, const pf_approx_options *option
 
 // ---- approx_stream.c: a whole model with another attention ----
 
+enum { PF_APPROX_NO_LAYER = -2, PF_APPROX_EVERY_LAYER = -1 };
+
 typedef struct pf_approx_stream {
     pf_device *device; // lent, as is the batch
     const pf_batch *batch;
@@ -68,8 +73,9 @@ typedef struct pf_approx_stream {
     float *exact; // [layers][N,D], then [N,A]
     float *got;   // [N,D] or [N,A]
     double oprf_s;
-    pf_model *model; // with the attention of the last estimator
+    pf_model *model; // with the attention of the last estimator,
     pf_approx_estimator now;
+    int only; // in this layer, or in every or no layer
 } pf_approx_stream;
 
 // Takes the weights of `model` and runs them with exact attention over the batch.
@@ -78,5 +84,8 @@ void pf_approx_stream_free(pf_approx_stream *s);
 // rows [layers + 1]
 pf_status pf_approx_stream_run(pf_approx_stream *s, const pf_approx_options *options,
                                const pf_approx_estimator *estimator, pf_approx_row *rows);
+// The same with FAVOR in one layer, from 0, and exact attention in the others: the row of the logits.
+pf_status pf_approx_stream_alone(pf_approx_stream *s, const pf_approx_options *options,
+                                 const pf_approx_estimator *estimator, int layer, pf_approx_row *row);
 
 #endif

@@ -17,8 +17,8 @@ static size_t logit_numbers(const pf_approx_stream *s)
            (size_t)pf_config_outputs(&s->config);
 }
 
-// The same weights; every head of every layer gets the attention that `type` says.
-static pf_status create_model(pf_approx_stream *s, pf_attention_type type)
+// The same weights; every head of the layers that s->only means gets FAVOR, all others exact attention.
+static pf_status create_model(pf_approx_stream *s)
 {
     const pf_model_limits limits = {
         .max_rows = s->batch->n_rows,
@@ -26,8 +26,11 @@ static pf_status create_model(pf_approx_stream *s, pf_attention_type type)
         .max_length = s->batch->longest,
     };
     struct pf_config config = s->config;
-    config.attention.n_types = 0;
-    config.attention.type[0] = (uint8_t)type;
+    config.attention.n_types = config.num_hidden_layers;
+    for (int layer = 0; layer < config.num_hidden_layers; layer++) {
+        const bool is_favor = s->only == PF_APPROX_EVERY_LAYER || s->only == layer;
+        config.attention.type[layer] = is_favor ? PF_ATTENTION_FAVOR : PF_ATTENTION_SOFTMAX;
+    }
     config.attention.local_heads = 0;
     config.attention.kernel = s->now.kernel;
     config.attention.num_features = s->now.n_features;
@@ -38,6 +41,18 @@ static pf_status create_model(pf_approx_stream *s, pf_attention_type type)
     s->model = NULL;
     PF_TRY(pf_model_create(s->device, &config, &limits, &s->model));
     return pf_model_upload(s->model, s->trained, NULL);
+}
+
+static const float *exact_logits(const pf_approx_stream *s)
+{
+    return s->exact + (size_t)s->config.num_hidden_layers * stream_numbers(s);
+}
+
+// The logits in `got`.
+static void add_divergence(const pf_approx_stream *s, pf_approx_errors *errors)
+{
+    pf_approx_add_divergence(errors, s->got, exact_logits(s), (size_t)s->batch->n_rows,
+                             (size_t)s->config.vocab_size);
 }
 
 // A pass that reads the stream after each layer and the logits: into `exact` without `errors` [layers + 1].
@@ -51,9 +66,24 @@ static pf_status run_model(const pf_approx_stream *s, pf_approx_errors *errors)
         float *expected = s->exact + (size_t)place * stream_numbers(s), *to = errors ? s->got : expected;
         PF_TRY(is_logits ? pf_model_forward_end(s->model) : pf_model_forward_layer(s->model, place));
         PF_TRY(is_logits ? pf_model_read_logits(s->model, to) : pf_model_read_stream(s->model, place, to));
-        if (errors)
-            pf_approx_add(&errors[place], to, expected, is_logits ? logit_numbers(s) : stream_numbers(s));
+        if (!errors) continue;
+        pf_approx_add(&errors[place], to, expected, is_logits ? logit_numbers(s) : stream_numbers(s));
+        if (is_logits) add_divergence(s, &errors[place]);
     }
+    return PF_OK;
+}
+
+// A pass that reads the logits only.
+static pf_status run_logits(const pf_approx_stream *s, pf_approx_errors *errors)
+{
+    const pf_pass pass = {0};
+    PF_TRY(pf_model_forward_begin(s->model, s->batch, &pass));
+    for (int layer = 0; layer < s->config.num_hidden_layers; layer++)
+        PF_TRY(pf_model_forward_layer(s->model, layer));
+    PF_TRY(pf_model_forward_end(s->model));
+    PF_TRY(pf_model_read_logits(s->model, s->got));
+    pf_approx_add(errors, s->got, exact_logits(s), logit_numbers(s));
+    add_divergence(s, errors);
     return PF_OK;
 }
 
@@ -72,7 +102,8 @@ pf_status pf_approx_stream_create(pf_approx_stream *s, pf_model *model, const pf
     PF_TRY(pf_alloc(&memory, stream > logits ? stream : logits, sizeof(float), "residual stream"));
     s->got = memory;
     PF_TRY(pf_model_download(model, s->trained, NULL));
-    PF_TRY(create_model(s, PF_ATTENTION_SOFTMAX));
+    s->only = PF_APPROX_NO_LAYER;
+    PF_TRY(create_model(s));
     return run_model(s, NULL);
 }
 
@@ -86,14 +117,15 @@ void pf_approx_stream_free(pf_approx_stream *s)
 }
 
 // Kernels and projections come one after the other: a model serves all projections of a kernel.
-static pf_status prepare(pf_approx_stream *s, const pf_approx_estimator *estimator)
+static pf_status prepare(pf_approx_stream *s, const pf_approx_estimator *estimator, int only)
 {
-    const bool is_same =
-        s->projections && s->now.kernel == estimator->kernel && s->now.n_features == estimator->n_features;
+    const bool is_same = s->projections && s->only == only && s->now.kernel == estimator->kernel &&
+                         s->now.n_features == estimator->n_features;
     s->now = *estimator;
+    s->only = only;
     if (is_same) return PF_OK;
     void *memory = NULL;
-    PF_TRY(create_model(s, PF_ATTENTION_FAVOR));
+    PF_TRY(create_model(s));
     pf_free(s->projections);
     s->projections = NULL;
     PF_TRY(pf_alloc(&memory, pf_model_params(s->model)->projections_size, sizeof(float), "projections"));
@@ -108,6 +140,7 @@ static pf_status draw(pf_approx_stream *s, const pf_approx_options *options, uin
     void *scratch = NULL;
     PF_TRY(pf_alloc(&scratch, pf_projection_scratch(head_size), sizeof(double), "projection"));
     for (int layer = 0; layer < parameters->n_layers; layer++) {
+        if (s->only >= 0 && s->only != layer) continue;
         const pf_projection_request request = {
             .num_features = s->now.n_features,
             .head_size = head_size,
@@ -128,7 +161,7 @@ pf_status pf_approx_stream_run(pf_approx_stream *s, const pf_approx_options *opt
 {
     const int n_rows = s->config.num_hidden_layers + 1;
     void *memory = NULL;
-    PF_TRY(prepare(s, estimator));
+    PF_TRY(prepare(s, estimator, PF_APPROX_EVERY_LAYER));
     PF_TRY(pf_alloc(&memory, (size_t)n_rows, sizeof(pf_approx_errors), "errors"));
     pf_approx_errors *errors = memory;
     pf_status status = PF_OK;
@@ -139,4 +172,17 @@ pf_status pf_approx_stream_run(pf_approx_stream *s, const pf_approx_options *opt
     for (int i = 0; i < n_rows && status == PF_OK; i++) pf_approx_fill(&rows[i], &errors[i]);
     pf_free(memory);
     return status;
+}
+
+pf_status pf_approx_stream_alone(pf_approx_stream *s, const pf_approx_options *options,
+                                 const pf_approx_estimator *estimator, int layer, pf_approx_row *row)
+{
+    pf_approx_errors errors = {0};
+    PF_TRY(prepare(s, estimator, layer));
+    for (int32_t n = 0; n < options->draws; n++) {
+        PF_TRY(draw(s, options, (uint64_t)n));
+        PF_TRY(run_logits(s, &errors));
+    }
+    pf_approx_fill(row, &errors);
+    return PF_OK;
 }

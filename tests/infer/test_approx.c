@@ -198,6 +198,25 @@ static pf_model *make_model(void)
     return model;
 }
 
+// p of logits (0, 0) is (1/2, 1/2), that of (log 3, 0) is (3/4, 1/4): log(2/3)/2 + log(2)/2 nats apart. A row
+// that is the same counts 0, one shifted as a whole too; what is not finite counts not at all.
+START_TEST(divergence_is_that_of_the_predictions)
+{
+    const float exact[] = {0, 0, 1, 2}, got[] = {logf(3), 0, 801, 802}, bad[] = {NAN, 0, 1, 2};
+    pf_approx_errors errors = {.not_finite = 0};
+    pf_approx_row row = {.layer = 7};
+    pf_approx_add_divergence(&errors, exact, exact, 2, 2);
+    ck_assert_double_eq(errors.divergence.mean, 0);
+    errors = (pf_approx_errors){.not_finite = 0};
+    pf_approx_add_divergence(&errors, got, exact, 2, 2);
+    pf_approx_add_divergence(&errors, bad, exact, 2, 2);
+    pf_approx_fill(&row, &errors);
+    // logf(3) has 24 bits
+    ck_assert_double_eq_tol(row.divergence, (log(2.0 / 3) + log(2)) / 2 / 2, 1e-7);
+    ck_assert_double_nan(row.divergence_deviation);
+}
+END_TEST
+
 // The reference of the stream study is the model itself where its attention is exact, to the bit; and
 // estimates come near it as M grows (independent features: a hundredth of the variance, so less than a
 // quarter of the error).
@@ -232,6 +251,16 @@ START_TEST(the_stream_is_held_against_exact_attention)
         must(pf_approx_stream_run(&s, &options, &b, many));
         for (int i = 0; i <= LAYERS; i++)
             ck_assert_msg(many[i].relative < few[i].relative / 4, "kernel %d, %d", k, i);
+        ck_assert_double_nan(many[0].divergence);
+        ck_assert_msg(many[LAYERS].divergence < few[LAYERS].divergence / 4, "kernel %d", k);
+        ck_assert_double_gt(many[LAYERS].divergence, 0);
+        // One layer alone, after and before all of them: its estimates come near exact attention, too.
+        for (int layer = 0; layer < LAYERS; layer++) {
+            must(pf_approx_stream_alone(&s, &options, &a, layer, &few[layer]));
+            must(pf_approx_stream_alone(&s, &options, &b, layer, &many[layer]));
+            ck_assert_msg(many[layer].relative < few[layer].relative / 4, "kernel %d, %d alone", k, layer);
+            ck_assert_double_gt(many[layer].divergence, 0);
+        }
     }
     pf_approx_stream_free(&s);
     pf_model_free(model);
@@ -246,6 +275,7 @@ Suite *suite(void)
     tcase_add_loop_test(cases, errors_on_random_tensors_are_those_of_the_formulas, 0, 2);
     tcase_add_test(cases, a_draw_that_is_no_number_is_counted_and_left_out);
     tcase_add_test(cases, what_estimates_nothing_is_refused);
+    tcase_add_test(cases, divergence_is_that_of_the_predictions);
     tcase_add_test(cases, the_stream_is_held_against_exact_attention);
     suite_add_tcase(suite, cases);
     return suite;

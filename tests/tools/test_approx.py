@@ -103,12 +103,32 @@ class Approx(DeviceTest):
             for layer in (1, 2):
                 few, many = (self.error(rows, "softmax_hyperbolic", "orthogonal", layer=layer, features=m) for m in (16, 256))
                 self.assertLess(many, few)
-            self.assertEqual(list(stream[0]), ["place", "layer", *TAIL])
-            self.assertEqual([(row["place"], row["layer"]) for row in stream], 4 * [("stream", 1), ("stream", 2), ("logits", 0)])
+            self.assertEqual(list(stream[0]), ["place", "layer", *TAIL, "divergence", "divergence_deviation"])
+            self.assertEqual([(row["place"], row["layer"]) for row in stream],
+                             4 * [("stream", 1), ("stream", 2), ("logits", 0)] + [("alone", 1), ("alone", 2)])
             self.assertTrue(all(0 < row["relative"] < 1 and row["draws"] == 6 for row in stream))
-            for picture in ("attention", "layers", "stream"):
+            self.assertTrue(all(math.isnan(row["divergence"]) == (row["place"] == "stream") for row in stream))
+            alone, together = [row["divergence"] for row in stream[-2:]], stream[2]["divergence"]
+            self.assertTrue(0 < max(alone) < 4 * together, (alone, together))  # of the size of all, if errors add up as they like
+            for picture in ("attention", "layers", "stream", "alone"):
                 self.picture(f"{name}/{picture}.svg")
+            worst = 1 + alone.index(max(alone))
+            self.assertIn(f"the first to keep exact: {worst} (", out)
             self.assertIn("all layers by softmax, M 64: relative error", out)
+
+    def test_an_imported_model_and_one_that_was_swapped(self):
+        """ESM's shape with exact attention, then with FAVOR in its place: the layers' queries and keys are looked at as they come."""
+        esm = os.path.join(GOLDEN, "hf", "esm")
+        self.write("in.fa", ">a\nMQIFVKTLTGKTITLEVEPSD\n>b\nGIGAVLKVLTTGLPALISW\n")
+        self.succeeds("import", esm, "-o", "exact")
+        self.succeeds("import", esm, "-o", "favor", "--attention", "favor", "--kernel", "softmax", "--num-features", "32")
+        few = ["in.fa", "--features", "16,64", "--draws", "3", "--kernel", "softmax", "--projection", "orthogonal", "--stream-features", "64"]
+        for model in ("exact", "favor"):
+            out = self.succeeds("approx", model, *few, "-o", "of-" + model)
+            self.assertIn("the first to keep exact: ", out)
+            self.assertEqual(len(self.table(f"of-{model}/stream.tsv")), 2 + 1 + 2)
+        # Replacing the attention of all layers starts from exact attention, whatever the model has: the same weights, the same rows.
+        self.assertEqual(self.read("of-exact/stream.tsv"), self.read("of-favor/stream.tsv"))
 
     def test_without_the_stream(self):
         self.write("in.fa", ">a\nMQIFVKTLTGK\n")
