@@ -36,18 +36,23 @@ static pf_status draw(const struct pf_config *config, const pf_parameters *param
     return PF_OK;
 }
 
-// Attention has no say in the trained tensors: they lie in the same places. What a model carries along
-// (a contact head) stands among the projections, whose places differ.
-static void copy_tensors(const pf_model_arrays *from, pf_model_arrays *to)
+static float *numbers_of(const pf_model_arrays *arrays, const pf_parameter *tensor)
 {
-    memcpy(to->trained, from->trained, from->parameters->trained_size * sizeof(float));
+    return (tensor->is_trained ? arrays->trained : arrays->projections) + tensor->offset;
+}
+
+// All but the projections, by name: their places differ.
+static pf_status copy_tensors(const pf_model_arrays *from, pf_model_arrays *to)
+{
     for (int i = 0; i < to->parameters->n_tensors; i++) {
         const pf_parameter *tensor = &to->parameters->tensor[i];
         const pf_parameter *old = pf_parameters_find(from->parameters, tensor->name);
-        if (tensor->initial == PF_INITIAL_CARRIED && old)
-            memcpy(to->projections + tensor->offset, from->projections + old->offset,
-                   tensor->count * sizeof(float));
+        if (tensor->initial == PF_INITIAL_PROJECTION) continue;
+        PF_CHECK(old && old->count == tensor->count, PF_ERROR_USAGE,
+                 "a swap cannot change tensor %s, only what attention is made of", tensor->name);
+        memcpy(numbers_of(to, tensor), numbers_of(from, old), tensor->count * sizeof(float));
     }
+    return PF_OK;
 }
 
 static pf_status make_swapped(const pf_model_arrays *from, const pf_swap_options *swap, pf_model_arrays **out)
@@ -55,9 +60,7 @@ static pf_status make_swapped(const pf_model_arrays *from, const pf_swap_options
     struct pf_config config = from->config;
     PF_TRY(apply(swap, &config));
     PF_TRY(pf_model_arrays_create(&config, out));
-    PF_CHECK((*out)->parameters->trained_size == from->parameters->trained_size, PF_ERROR_USAGE,
-             "a swap that changes the trained tensors is none");
-    copy_tensors(from, *out);
+    PF_TRY(copy_tensors(from, *out));
     return draw(&config, (*out)->parameters, swap->seed, (*out)->projections);
 }
 
