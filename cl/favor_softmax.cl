@@ -3,10 +3,12 @@
 // common ones in the reduction; and for each query while it goes through the features, so that they are
 // computed once.
 //
-// `gain` is the logarithm of the constant in phi(x).phi(y); it cancels where the division by R is made. R [rows][heads][2]: the
+// `gain` is the logarithm of the constant in phi(x).phi(y); it cancels where the division by R is made. With an epsilon there is
+// always a division, and `gain` is the epsilon (lib/feature_epsilon.clh). R [rows][heads][2]: the
 // normalizer relative to the references, and the query's reference s.
 #include "lib/features.clh"
 #include "lib/token_tile.clh"
+#include "lib/feature_epsilon.clh"
 #include "lib/softmax_features.clh"
 
 // groups: heads, blocks, parts: each part does every n-th slice
@@ -26,6 +28,7 @@ KERNEL void favor_sum(OUT scratch, __global const int4 *restrict blocks, IN k, c
         load_tile(y, values, v_stride, block.y - t0);
         load_ones(ones, block.y - t0);
         half_norms(half_norm, x, block.y - t0, MAP_SOFTMAX_TRIG ? -INFINITY : INFINITY);
+        if (FEATURE_EPSILON && first == 0) add_more(S + MORE, y, ones, gain, t0 == 0);
         for (int m0 = first; m0 < F; m0 += get_num_groups(2) * FP) {
             fetch_rows(keys + T * k_stride, k_stride, block.y - t0 - T, m0 / FP, F / FP);
             fetch_rows(values + T * v_stride, v_stride, block.y - t0 - T, m0 / FP, F / FP);
@@ -55,6 +58,10 @@ KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *rest
     IN from = scratch + PACKED + ((size_t)sequence.z * n_heads + h) * STATE;
     IN c = from + F * (EP + 1);
     OUT to = states + (behind < 0 ? 0 : PACKED + behind * STATE) + ((size_t)get_group_id(1) * n_heads + h) * STATE;
+    // With an epsilon all features have the same reference, and each key has added epsilon to all of them.
+    __local float more[FEATURE_EPSILON ? EP + 16 : 1], spare[FEATURE_EPSILON ? WG : 1];
+    const int has_epsilon = FEATURE_EPSILON && behind < 0;
+    const float common = FEATURE_EPSILON ? gather_more(more, spare, from, next, has_epsilon ? sequence.w : 0) : 0.0f;
     // Rows of S: blocks are far apart, so a CPU takes a whole row of each at a time.
     const int items = get_num_groups(2) * WG, item = get_group_id(2) * WG + LID;
     for (int i = item * VEC * TOGETHER; i < F * EP; i += items * VEC * TOGETHER) {
@@ -63,6 +70,10 @@ KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *rest
         float most = -INFINITY;
         UNROLL for (int s = 0; s < TOGETHER; s++) sum[s] = 0;
         for (int b = 0; b < sequence.w; b++) most = fmax(most, c[b * next + m]);
+        if (has_epsilon && m < M) {
+            most = common;
+            UNROLL for (int s = 0; s < TOGETHER; s++) sum[s] = VLOAD(more + i % EP + s * VEC);
+        }
         for (int b = 0; b < sequence.w; b++) {
             const vec factor = weight_of(c[b * next + m], most, behind);
             UNROLL for (int s = 0; s < TOGETHER; s++) sum[s] = fma(factor, VLOAD(from + b * next + i + s * VEC), sum[s]);
@@ -76,6 +87,10 @@ KERNEL void favor_reduce(OUT states, const int behind, __global const int4 *rest
         vec sum = 0, most = -INFINITY;
         if (m < F) {
             for (int b = 0; b < sequence.w; b++) most = fmax(most, VLOAD(c + b * next + m));
+            if (has_epsilon) {
+                most = select((vec)(-INFINITY), (vec)(common), LANES < (ivec)(M - m));
+                sum = select((vec)(0.0f), (vec)(more[EP]), LANES < (ivec)(M - m));
+            }
             for (int b = 0; b < sequence.w; b++)
                 sum = fma(weight_of(VLOAD(c + b * next + m), most, behind), VLOAD(from + b * next + F * EP + m), sum);
             VSTORE(sum, to + F * EP + m);
@@ -165,6 +180,7 @@ KERNEL void favor_apply(OUT o, const int o_stride, const int o_offset, OUT R, __
                         IN packed, IN state, IN q, const int q_stride, const int q_offset, const float gain)
 {
     __local float x[EP * T], y[T * EP], phi[FP * T], scale[T], parts[PARTS * T], most[PARTS * T], top[T], half_norm[T];
+    __local float tail[FEATURE_EPSILON ? EP + 16 : 1];
     const int h = get_group_id(0), n_heads = get_num_groups(0);
     const int4 block = blocks[get_group_id(1)];
     IN S = state + ((size_t)block.z * n_heads + h) * STATE;
@@ -183,6 +199,11 @@ KERNEL void favor_apply(OUT o, const int o_stride, const int o_offset, OUT R, __
             query_features(packed, c + m0, m0, x, 0, phi, 0);
             rise(phi, top, scale, parts, most, z + m0, m0 == 0);
             add_scaled_rows(phi, S + m0 * EP, scale, y, m0 == 0);
+            if (FEATURE_EPSILON) add_tail(tail, S + m0 * EP, z + m0, m0 == 0);
+        }
+        if (FEATURE_EPSILON) {
+            query_sizes(half_norm);
+            spread_tail(y, parts, tail, half_norm, gain);
         }
         finish(scale, R + (row * n_heads + h) * 2, parts, top, half_norm, c[0], gain, n_heads, n);
         store_tile(rows, y, scale, o_stride, n);

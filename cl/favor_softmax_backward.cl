@@ -3,11 +3,13 @@
 // the forward pass, which lie with its state and normalizers (favor_softmax.cl). `gain` is already in R.
 #include "lib/features.clh"
 #include "lib/token_tile.clh"
+#include "lib/feature_epsilon.clh"
 #include "lib/softmax_features.clh"
 
-// The factor exp(-|x|^2/2) of a query cancels in o; but not where there is no division by R, nor quite for trig, whose
-// R may have been moved.
-#define QUERY_NORM (MAP_SOFTMAX_TRIG || !RENORMALIZE)
+// The factor exp(-|x|^2/2) of a query cancels in o; but not where there is no division by R or an epsilon, nor quite for trig,
+// whose R may have been moved.
+#define QUERY_NORM (MAP_SOFTMAX_TRIG || !RENORMALIZE || FEATURE_EPSILON)
+#define HAS_SLOPES (MAP_SOFTMAX_TRIG || FEATURE_EPSILON)
 
 // dphi = S x + z w for one slice. S [FP][EP], z [FP], x [EP][T], w [T]
 INLINE void state_times_plain(GLOBAL_IN S, GLOBAL_IN z, LOCAL_IN x, LOCAL_IN w, LOCAL dphi)
@@ -48,7 +50,7 @@ KERNEL void favor_grad_query(OUT dq, const int dq_stride, const int dq_offset, O
                              const int q_stride, const int q_offset, const float gain)
 {
     __local float x[EP * T], e[T * EP], eT[EP * T], y[T * EP], phi[FP * T], dphi[FP * T], w[T], ones[T], top[T];
-    __local float slopes[MAP_SOFTMAX_TRIG ? FP * T : 1], along[PARTS * T];
+    __local float slopes[HAS_SLOPES ? FP * T : 1], along[PARTS * T], size[FEATURE_EPSILON ? T : 1];
     const int h = get_group_id(0), n_heads = get_num_groups(0);
     const int4 block = blocks[get_group_id(1)];
     IN S = state + ((size_t)block.z * n_heads + h) * STATE;
@@ -69,12 +71,17 @@ KERNEL void favor_grad_query(OUT dq, const int dq_stride, const int dq_offset, O
         load_gradient(e, w, top, gradients, g_stride, outputs, o_stride, R + (row * n_heads + h) * 2, n_heads, n);
         load_ones(ones, n);
         transpose_tile(eT, e);
+        if (FEATURE_EPSILON) {
+            half_norms(size, x, n, 0.0f);
+            query_sizes(size);
+        }
         for (int m0 = 0; m0 < F; m0 += FP) {
             fetch_rows(results, dq_stride, n, m0 / FP, F / FP);
             fetch_rows(rows + T * q_stride, q_stride, next, m0 / FP, F / FP);
             fetch_rows(gradients + T * g_stride, g_stride, next, m0 / FP, F / FP);
             if (RENORMALIZE) fetch_rows(outputs + T * o_stride, o_stride, next, m0 / FP, F / FP);
             query_features(packed, c + m0, m0, x, top, phi, slopes);
+            if (FEATURE_EPSILON) split_epsilon(phi, slopes, size, gain);
             add_state(dS + m0 * EP, dS + F * EP + m0, phi, e, w, t0 == 0);
             state_times_plain(S + m0 * EP, S + F * EP + m0, eT, w, dphi);
             pull_back(dphi, phi, slopes, along, m0 == 0);
@@ -92,7 +99,7 @@ KERNEL void favor_grad_key(OUT dk, const int dk_stride, const int dk_offset, OUT
                            const float gain)
 {
     __local float x[EP * T], vT[EP * T], y[T * EP], u[T * EP], phi[FP * T], dphi[FP * T], ones[T], half_norm[T];
-    __local float slopes[MAP_SOFTMAX_TRIG ? FP * T : 1], along[PARTS * T];
+    __local float slopes[HAS_SLOPES ? FP * T : 1], along[PARTS * T];
     const int h = get_group_id(0), n_heads = get_num_groups(0);
     const int4 block = blocks[get_group_id(1)];
     IN packed = scratch;
@@ -116,6 +123,10 @@ KERNEL void favor_grad_key(OUT dk, const int dk_stride, const int dk_offset, OUT
             fetch_rows(rows + T * k_stride, k_stride, next, m0 / FP, F / FP);
             fetch_rows(values + T * v_stride, v_stride, next, m0 / FP, F / FP);
             key_features(packed, c + m0, m0, x, half_norm, phi, slopes);
+            if (FEATURE_EPSILON) {
+                split_epsilon(phi, slopes, ones, gain);
+                clear_padding(phi, m0);
+            }
             state_times_plain(dS + m0 * EP, dS + F * EP + m0, vT, ones, dphi);
             pull_back(dphi, phi, slopes, along, m0 == 0);
             add_rows(dphi, packed + m0 * EP, y, m0 == 0);

@@ -91,6 +91,7 @@ struct pf_attention_config {
     pf_favor_kernel kernel;
     int32_t num_features;         // M
     double epsilon;               // added to each feature of a generalised kernel
+    double softmax_epsilon;       // added to each feature of kernel softmax, of which the largest is 1
     pf_projection_kind projection;
     pf_row_norm row_norm;
     double oprf_s;                // above 0 once finished

@@ -73,6 +73,9 @@ pf_status pf_import_config(pf_import_job *job, const char *tokens, struct pf_con
 // The same for ESM from the text of its config.json alone, `skipped_positions` on request.
 pf_status pf_esm_config(const json_t *json, struct pf_config *config, int32_t *skipped_positions);
 
+// What performer-pytorch adds to softmax features.
+#define PF_PERFORMER_PYTORCH_EPSILON 1e-4
+
 // Sizes of a performer-pytorch state dict, from the shapes of its tensors.
 pf_status pf_performer_pytorch_config(pf_import_job *job, struct pf_config *config);
 

@@ -12,13 +12,23 @@ static pf_status configure(pf_import_job *job, const pf_import_options *o, struc
     pf_config_default(config);
     PF_TRY(pf_import_config(job, o->tokens, config));
     for (int i = 0; i < o->n_settings; i++) PF_TRY(pf_config_set(config, o->settings[i]));
+    // Of the feature map that was assumed; no other has it.
+    if (job->kind == PF_FAMILY_PERFORMER_PYTORCH &&
+        config->attention.softmax_epsilon == PF_PERFORMER_PYTORCH_EPSILON &&
+        (config->attention.kernel != PF_FAVOR_SOFTMAX || config->objective == PF_OBJECTIVE_CLM))
+        config->attention.softmax_epsilon = 0;
     const pf_status status = pf_config_finish(config, o->n_settings ? PF_CONFIG_USER : PF_CONFIG_MODEL);
     PF_TRY(pf_context(status, "%s", job->source->path));
-    // Where keys are far from their largest exponent, that sum is most of a feature.
-    if (job->kind == PF_FAMILY_PERFORMER_PYTORCH && config->attention.kernel == PF_FAVOR_SOFTMAX)
-        return pf_text_add(&job->notes,
-                           "performer-pytorch adds 1e-4 to each softmax feature after scaling it, this "
-                           "program adds nothing: results differ until the model is trained on\n");
+    const bool is_softmax =
+        job->kind == PF_FAMILY_PERFORMER_PYTORCH && config->attention.kernel == PF_FAVOR_SOFTMAX;
+    // There the past of a causal model depends on its future: keys are scaled by the largest of the whole
+    // sequence.
+    if (is_softmax && config->objective == PF_OBJECTIVE_CLM)
+        return pf_text_add(
+            &job->notes,
+            "performer-pytorch adds 1e-4 to each softmax feature relative to the largest of all keys, also "
+            "of those to come, and this program adds nothing where a model is causal: results differ until "
+            "the model is trained on\n");
     return PF_OK;
 }
 

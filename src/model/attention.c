@@ -27,6 +27,7 @@ pf_favor_config pf_favor_config_of(const struct pf_config *config, bool trains)
         .renormalize = a->renormalize,
         .trains = trains,
         .epsilon = (float)a->epsilon,
+        .softmax_epsilon = (float)a->softmax_epsilon,
         .oprf_s = (float)a->oprf_s,
     };
 }

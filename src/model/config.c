@@ -188,6 +188,10 @@ static pf_status check_attention(const struct pf_config *config, pf_status code)
     PF_CHECK(attention->projection != PF_PROJECTION_NONE || !pf_favor_kernel_is_softmax(attention->kernel), code,
              "attention.projection none is for generalised kernels, attention.kernel is %s",
              pf_favor_kernel_name(attention->kernel));
+    PF_CHECK(attention->softmax_epsilon == 0 ||
+                 (attention->kernel == PF_FAVOR_SOFTMAX && attention->renormalize && config->objective == PF_OBJECTIVE_MLM),
+             code, "attention.softmax_epsilon needs attention.kernel softmax, attention.renormalize true and objective mlm; "
+                   "attention.softmax_epsilon=0 goes with all of them");
     PF_CHECK(attention->local_heads <= config->num_attention_heads, code,
              "attention.local_heads %d is more than num_attention_heads %d", attention->local_heads,
              config->num_attention_heads);

@@ -89,6 +89,8 @@ const pf_key pf_config_keys[] = {
          .help = "M: random features"),
     NUMBER("attention.epsilon", attention.epsilon, 0, 1e6, 1e-3,
          .help = "added to each feature of a generalised kernel"),
+    NUMBER("attention.softmax_epsilon", attention.softmax_epsilon, 0, 1, 0, .is_rare = true,
+           .help = "added to each feature of kernel softmax, of which the largest is 1 (performer-pytorch: 1e-4)"),
     CHOICE("attention.projection", attention.projection, projections, "how random features are drawn"),
     CHOICE("attention.row_norm", attention.row_norm, row_norms, "norms of the projection's rows"),
     NUMBER("attention.oprf_s", attention.oprf_s, 0, 1e6, 0, .open_low = true, .derived = "head size / 16",

@@ -57,7 +57,8 @@ int pf_favor_tokens(const pf_favor_config *config, pf_shape shape)
 size_t pf_favor_state_floats(const pf_favor_config *config)
 {
     const pf_favor_tiles tiles = pf_favor_tiles_of(config);
-    return (size_t)tiles.features * (size_t)(tiles.head + 2);
+    const size_t more = config->softmax_epsilon > 0 ? (size_t)(tiles.features + tiles.head + 16) : 0;
+    return (size_t)tiles.features * (size_t)(tiles.head + 2) + more;
 }
 
 size_t pf_favor_packed_floats(const pf_favor_config *config)
@@ -100,6 +101,9 @@ static pf_status check_config(const pf_favor_config *config)
              "FAVOR attention: %d features, from 1 to %d are possible", config->n_features, PF_MAX_FEATURES);
     PF_CHECK(config->projected || !pf_favor_is_softmax(config->kernel), PF_ERROR_USAGE,
              "FAVOR attention: softmax kernels need a projection");
+    PF_CHECK(config->softmax_epsilon == 0 ||
+                 (config->kernel == PF_FAVOR_SOFTMAX && config->renormalize && !config->causal),
+             PF_ERROR_USAGE, "FAVOR attention: softmax_epsilon is for kernel softmax, renormalised and over both sides");
     PF_CHECK(config->kernel >= 0 && config->kernel < PF_FAVOR_KERNELS, PF_ERROR_USAGE,
              "FAVOR attention: no kernel %d", (int)config->kernel);
     return PF_OK;
@@ -119,8 +123,9 @@ static void set_defines(pf_favor *op)
         {"M", pf_favor_feature_rows(config)}, {"F", op->tiles.features},
         {"FP", op->tiles.slice},          {"T", pf_favor_tokens(config, pf_device_shape(op->device))},
         {map_defines[config->kernel], 1},  {"RENORMALIZE", config->renormalize},
+        {"FEATURE_EPSILON", 1},
     };
-    op->n_defines = sizeof defines / sizeof *defines;
+    op->n_defines = sizeof defines / sizeof *defines - (config->softmax_epsilon == 0);
     for (int i = 0; i < op->n_defines; i++) op->defines[i] = defines[i];
 }
 
@@ -180,7 +185,8 @@ float pf_favor_log_constant(const pf_favor_config *config)
 
 float pf_favor_constant(const pf_favor_config *config)
 {
-    return pf_favor_is_softmax(config->kernel) ? pf_favor_log_constant(config) : config->epsilon;
+    if (!pf_favor_is_softmax(config->kernel)) return config->epsilon;
+    return config->softmax_epsilon > 0 ? config->softmax_epsilon : pf_favor_log_constant(config);
 }
 
 pf_status pf_favor_pack(pf_favor *op, const pf_buffer *projection, pf_buffer *scratch)

@@ -31,6 +31,7 @@ typedef struct pf_favor_config {
     bool renormalize;        // false: no division by R
     bool trains;             // false: the backward kernels are not built
     float epsilon;           // added to each feature of a generalised kernel
+    float softmax_epsilon;   // added to each feature of kernel softmax, of which the largest is 1; both sides, renormalised
     float oprf_s;
 } pf_favor_config;
 

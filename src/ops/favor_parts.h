@@ -40,7 +40,7 @@ size_t pf_favor_packed_floats(const pf_favor_config *config);
 // Logarithm of the constant factor of phi(x).phi(y) that the kernels leave out; it only counts without renormalisation.
 float pf_favor_log_constant(const pf_favor_config *config);
 
-// The number that kernels of both families take: epsilon, or for softmax kernels that logarithm.
+// The number that kernels of both families take: epsilon, or for softmax kernels their epsilon, or without one that logarithm.
 float pf_favor_constant(const pf_favor_config *config);
 
 enum { PF_FAVOR_DEFINES = 10, PF_FAVOR_MOST_KERNELS = 8 };

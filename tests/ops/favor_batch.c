@@ -168,6 +168,7 @@ static void check_head(const favor_batch *c, int b, int h, double tolerance, dou
     const favor_ref ref = {.tokens = c->length[b], .head_size = c->config.head_size, .n_features = c->config.n_features,
                            .stride = c->config.head_size, .kernel = c->config.kernel, .causal = c->config.causal,
                            .renormalize = c->config.renormalize, .epsilon = (double)c->config.epsilon,
+                           .softmax_epsilon = (double)c->config.softmax_epsilon,
                            .oprf_s = (double)c->config.oprf_s, .q = q, .k = k, .v = v,
                            .g = c->config.trains ? g : NULL, .w = c->config.projected ? c->w : NULL};
     favor_ref_run(&ref, expected, want_q, want_k, want_v);

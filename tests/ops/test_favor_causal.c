@@ -99,7 +99,7 @@ static void compare_head(const batch *b, const favor_result *got, int sequence, 
     const int at = (b->first_row[sequence] * 2 + h) * e;
     const favor_ref ref = {length, e, config->projected ? config->n_features : e, stride, config->kernel, true,
                            config->renormalize, (double)config->epsilon, (double)config->oprf_s,
-                           b->q + at, b->k + at, b->v + at, b->g + at, b->w};
+                           b->q + at, b->k + at, b->v + at, b->g + at, b->w, 0};
     double *expected = malloc(4 * count * sizeof *expected);
     favor_ref_run(&ref, expected, expected + count, expected + 2 * count, expected + 3 * count);
     const float *parts[] = {got->o, got->dq, got->dk, got->dv};

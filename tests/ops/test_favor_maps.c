@@ -52,6 +52,23 @@ START_TEST(large_queries_and_keys_neither_overflow_nor_vanish)
 }
 END_TEST
 
+// An epsilon of 1e-4 as performer-pytorch has it, and one that outweighs most features; queries and keys whose features all but
+// vanish beside it.
+START_TEST(softmax_features_with_an_epsilon_equal_the_formula)
+{
+    static const struct {
+        int head_size, n_features, length;
+        float epsilon;
+        double deviation;
+    } cases[] = {{8, 16, 65, 1e-4f, 1}, {12, 33, 290, 0.1f, 1}, {64, 100, 300, 1e-4f, 1}, {8, 16, 65, 1e-4f, 3}};
+    favor_batch c = favor_batch_of(PF_FAVOR_SOFTMAX, cases[_i].head_size, cases[_i].n_features);
+    c.config.softmax_epsilon = cases[_i].epsilon;
+    c.length[3] = cases[_i].length;
+    c.deviation = cases[_i].deviation;
+    favor_batch_test(c);
+}
+END_TEST
+
 // f(0) is 1/2 for a sigmoid and 1 for a cosine: features that only fill a slice up must be 0, not their weights.
 START_TEST(features_beyond_the_last_are_no_features)
 {
@@ -128,5 +145,9 @@ Suite *suite(void)
     tcase_add_test(all, features_beyond_the_last_are_no_features);
     tcase_set_timeout(all, 120);
     suite_add_tcase(s, all);
+    TCase *epsilon = tcase_create("epsilon");
+    tcase_add_loop_test(epsilon, softmax_features_with_an_epsilon_equal_the_formula, 0, 4);
+    tcase_set_timeout(epsilon, 120);
+    suite_add_tcase(s, epsilon);
     return s;
 }

@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
 """Imported models held against the programs they come from, layer by layer, with random weights: nothing is downloaded.
 
-ESM-2, ESM-1b and ProtBert shapes of transformers, and PerformerLM of performer-pytorch. The reference runs in float64;
+ESM-2, ESM-1b and ProtBert shapes of transformers, contacts and scores of variants that follow from them, and PerformerLM of
+performer-pytorch with its options: those that have no place here must be refused by name. The reference runs in float64;
 performer's float32 may be off by 1e-5 of a layer's largest number, and by 1e-4 of the largest logit. Prints a line a model and exits 1
-if one is over. The last lines are twins: other frequencies, and no token dropout, must be found out.
+if one is over. The last lines are twins: what ports forget must be found out.
 
     ~/.cache/performer-peers/bin/pip install transformers einops performer-pytorch
     ~/.cache/performer-peers/bin/python tests/peers/import_models.py --performer build/tools/performer
 """
 import argparse
+import itertools
 import json
 import os
 import struct
 import subprocess
 import sys
 import tempfile
+import warnings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
@@ -24,7 +27,8 @@ import transformers as hf
 ESM = "<cls> <pad> <eos> <unk> L A G V S E R T I D P K Q N F Y M H W C X B U Z O . - <null_1> <mask>".split()
 BERT = "[PAD] [UNK] [CLS] [SEP] [MASK] L A G V E S I K R D T P N Q F Y M H C W X U B Z O".split()
 PYTORCH = "<pad> <cls> <eos> <mask> A C D E F G H I K L M N P Q R S T V W Y X".split()
-LAYER_BOUND, LOGIT_BOUND = 1e-5, 1e-4
+LETTERS = "ACDEFGHIKLMNPQRSTVWY"
+LAYER_BOUND, LOGIT_BOUND, CONTACT_BOUND = 1e-5, 1e-4, 1e-5
 
 
 def randomise(model, seed):
@@ -138,6 +142,75 @@ def check_transformers(performer, name):
         return ok
 
 
+def write_variants(folder, residues):
+    """All single substitutions and some pairs; [(sites, text)]."""
+    singles = [[(i, letter)] for i in range(0, len(residues), 7) for letter in LETTERS if letter != residues[i]]
+    variants = singles + [a + b for a, b in itertools.pairwise(singles) if a[0][0] != b[0][0]]
+    texts = [":".join(f"{residues[i]}{i + 1}{letter}" for i, letter in sites) for sites in variants]
+    with open(f"{folder}/v.tsv", "w", encoding="utf-8") as file:
+        file.write("\n".join(["mutation", *texts]) + "\n")
+    with open(f"{folder}/wt.fa", "w", encoding="utf-8") as file:
+        file.write(f">wt\n{residues}\n")
+    return variants, texts
+
+
+def marginals(model, words, residues, variants, masked):
+    """Scores from logits of transformers in float64: one pass, or a pass for each masked site."""
+    ids, rows = ids_of(residues, words), {}
+    model = model.double()
+    with torch.no_grad():
+        plain = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
+        for i in {i for sites in variants for i, _ in sites}:
+            seen = ids_of(residues[:i] + "*" + residues[i + 1:], words) if masked else None
+            row = model(input_ids=seen, attention_mask=torch.ones_like(ids)).logits[0, i + 1] if masked else plain[i + 1]
+            rows[i] = torch.log_softmax(row, -1)
+    return [float(sum(rows[i][words.index(b)] - rows[i][words.index(residues[i])] for i, b in sites)) for sites in variants]
+
+
+def check_variants(performer, name):
+    """Wild-type and masked marginals are what transformers' logits make them, to 1e-4 of the largest score."""
+    residues = proteins(3)["p63"].replace("*", "A").replace("X", "L")
+    with tempfile.TemporaryDirectory(prefix="performer-peers-") as folder:
+        model, words = MODELS[name]()
+        save(model, words, folder)
+        run(performer, "import", f"{folder}/source", "-o", f"{folder}/model")
+        variants, texts = write_variants(folder, residues)
+        worst = {}
+        for method in ("wt-marginals", "masked-marginals"):
+            run(performer, "variants", f"{folder}/model", "--wild-type", f"{folder}/wt.fa", "--mutations", f"{folder}/v.tsv",
+                "--method", method, "-o", f"{folder}/s.tsv")
+            with open(f"{folder}/s.tsv", encoding="utf-8") as file:
+                rows = [line.split() for line in file.read().splitlines()[1:]]
+            assert [row[0] for row in rows] == texts
+            expected = np.array(marginals(model, words, residues, variants, method == "masked-marginals"))
+            worst[method] = relative(np.array([float(row[1]) for row in rows]), expected)
+        ok = max(worst.values()) <= LOGIT_BOUND
+        print(json.dumps({"model": name, "variants": len(variants), **{m: f"{x:.1e}" for m, x in worst.items()}, "ok": ok}), flush=True)
+        return ok
+
+
+def check_contacts(performer, name):
+    """Probabilities of contacts of ESM's own regression: a probability's rounding in float32 and that of thousands of weights."""
+    with tempfile.TemporaryDirectory(prefix="performer-peers-") as folder:
+        model, words = MODELS[name]()
+        sequences = {n: s.replace("*", "A") for n, s in proteins(7).items() if 1 < len(s) <= 300}
+        write(folder, sequences)
+        save(model, words, folder)
+        run(performer, "import", f"{folder}/source", "-o", f"{folder}/model")
+        run(performer, "contacts", f"{folder}/model", f"{folder}/plain.fa", "-o", f"{folder}/contacts")
+        model, worst = model.double(), 0.0
+        model.set_attn_implementation("eager")
+        for i, (n, residues) in enumerate(sequences.items()):
+            ids = ids_of(residues, words)
+            with torch.no_grad():
+                expected = model.predict_contacts(ids, torch.ones_like(ids))[0].numpy()
+            got = np.load(f"{folder}/contacts/{i + 1}-{n}-plain.npy")
+            assert got.shape == expected.shape and (got == got.T).all()
+            worst = max(worst, float(np.abs(got - expected).max()))
+        print(json.dumps({"model": name, "contacts": f"{worst:.1e}", "ok": worst <= CONTACT_BOUND}), flush=True)
+        return worst <= CONTACT_BOUND
+
+
 def check_twin(performer, setting):
     """Something that a bound must find out."""
     with tempfile.TemporaryDirectory(prefix="performer-peers-") as folder:
@@ -162,39 +235,92 @@ def write_safetensors(path, tensors):
         file.write(struct.pack("<Q", len(text)) + text + data)
 
 
-def check_pytorch(performer, name, options, **how):
-    """performer-pytorch has no hidden states to show: logits."""
+def performer_lm(folder, **how):
+    """A PerformerLM with random parameters, and its state dict and tokens as files."""
     import performer_pytorch
     torch.manual_seed(1)
-    model = performer_pytorch.PerformerLM(num_tokens=len(PYTORCH), max_seq_len=512, dim=64, depth=3, heads=4, dim_head=16,
-                                          nb_features=64, **how).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = performer_pytorch.PerformerLM(**{"num_tokens": len(PYTORCH), "max_seq_len": 512, "dim": 64, "depth": 3, "heads": 4,
+                                                 "dim_head": 16, "nb_features": 64, **how}).eval()
     generator = torch.Generator().manual_seed(5)
-    with torch.no_grad(), tempfile.TemporaryDirectory(prefix="performer-peers-") as folder:
+    with torch.no_grad():
         for p in model.parameters():
             p.add_(0.2 * torch.randn(p.shape, generator=generator))
+    with open(f"{folder}/tokens.txt", "w", encoding="utf-8") as file:
+        file.write("\n".join(PYTORCH) + "\n")
+    write_safetensors(f"{folder}/source.safetensors", model.state_dict())
+    return model
+
+
+def check_pytorch(performer, name, options, differs=False, **how):
+    """performer-pytorch has no hidden states to show: logits. `differs`: a twin, which the bound must find out."""
+    with torch.no_grad(), tempfile.TemporaryDirectory(prefix="performer-peers-") as folder:
+        model = performer_lm(folder, **how)
         sequences = {n: s for n, s in write(folder, {"a": "MKTAYIAKQR*ISFVKSHFSRQ", "b": "G" * 60 + "AVLIP" * 40}).items() if "-" not in n}
-        with open(f"{folder}/tokens.txt", "w", encoding="utf-8") as file:
-            file.write("\n".join(PYTORCH) + "\n")
-        write_safetensors(f"{folder}/source.safetensors", model.state_dict())
         run(performer, "import", f"{folder}/source.safetensors", "--tokens", f"{folder}/tokens.txt", "-o", f"{folder}/model", *options)
         run(performer, "logits", f"{folder}/model", f"{folder}/all.fa", "-o", f"{folder}/l.npz")
         model = model.double()
         got = np.load(f"{folder}/l.npz")
         worst = max(relative(got[n], model(ids_of(s, PYTORCH))[0].numpy()) for n, s in sequences.items())
-        print(json.dumps({"model": name, "logits": f"{worst:.1e}", "ok": worst <= LOGIT_BOUND}), flush=True)
-        return worst <= LOGIT_BOUND
+        ok = (worst > LOGIT_BOUND) if differs else (worst <= LOGIT_BOUND)
+        print(json.dumps({"twin" if differs else "model": "performer-pytorch " + name, "logits": f"{worst:.1e}", "ok": ok}), flush=True)
+        return ok
+
+
+def check_refused(performer, option, **how):
+    """What has no place in a configuration here is an error that names the option."""
+    with tempfile.TemporaryDirectory(prefix="performer-peers-") as folder:
+        performer_lm(folder, **how)
+        done = subprocess.run([performer, "import", f"{folder}/source.safetensors", "--tokens", f"{folder}/tokens.txt", "-o",
+                               f"{folder}/model"], capture_output=True, check=False)
+        said = done.stderr.decode().strip()
+        ok = done.returncode == 3 and option in said
+        print(json.dumps({"refused": option, "says": said.replace(folder, ""), "ok": ok}), flush=True)
+        return ok
+
+
+def check_performer_pytorch(performer):
+    relu = {"generalized_attention": True, "kernel_fn": torch.nn.ReLU()}
+    learned = {"rotary_position_emb": False, "tie_embed": True, "qkv_bias": True, "attn_out_bias": True}
+    causal = ["--set", "objective=clm"]
+    return [
+        check_pytorch(performer, "relu, rotary", ["--kernel", "relu"], **relu),
+        check_pytorch(performer, "relu, learned, tied, biases", ["--kernel", "relu"], **learned, **relu),
+        check_pytorch(performer, "relu, causal", ["--kernel", "relu", *causal], causal=True, **relu),
+        check_pytorch(performer, "relu, biases of query, key, value alone, chunks", ["--kernel", "relu"], qkv_bias=True, ff_chunks=4, ff_mult=2, **relu),
+        check_pytorch(performer, "gelu features", ["--kernel", "gelu"], generalized_attention=True, kernel_fn=torch.nn.GELU()),
+        check_pytorch(performer, "sigmoid features, one head", ["--kernel", "sigmoid"], heads=1, dim_head=64, generalized_attention=True,
+                      kernel_fn=torch.nn.Sigmoid()),
+        check_pytorch(performer, "softmax, rotary", []),
+        check_pytorch(performer, "softmax, learned, tied, biases", [], **learned),
+        check_pytorch(performer, "softmax, features of an odd number", [], nb_features=37),
+        check_pytorch(performer, "softmax, no epsilon", ["--set", "attention.softmax_epsilon=0"], differs=True),
+        check_pytorch(performer, "softmax, causal", causal, differs=True, causal=True),
+        check_refused(performer, "reversible", reversible=True),
+        check_refused(performer, "ff_glu", ff_glu=True),
+        check_refused(performer, "use_scalenorm", use_scalenorm=True),
+        check_refused(performer, "use_rezero", use_rezero=True),
+        check_refused(performer, "shift_tokens", shift_tokens=True),
+        check_refused(performer, "local_attn_heads", local_attn_heads=2),
+        check_refused(performer, "axial_position_emb", rotary_position_emb=False, axial_position_emb=True),
+        check_refused(performer, "heads that together are as wide as the model", dim_head=32),
+    ]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--performer", required=True)
-    performer = os.path.abspath(parser.parse_args().performer)
-    relu = {"generalized_attention": True, "kernel_fn": torch.nn.ReLU()}
-    results = [check_transformers(performer, name) for name in MODELS]
-    results += [check_pytorch(performer, "performer-pytorch rotary", ["--kernel", "relu"], **relu),
-                check_pytorch(performer, "performer-pytorch learned, tied, biases", ["--kernel", "relu"], rotary_position_emb=False,
-                              tie_embed=True, qkv_bias=True, attn_out_bias=True, **relu)]
-    results += [check_twin(performer, "token_dropout=false"), check_twin(performer, "layer_norm_eps=1e-3")]
+    parser.add_argument("--only", choices=("transformers", "performer-pytorch"), help="models of one of them")
+    options = parser.parse_args()
+    performer, results = os.path.abspath(options.performer), []
+    if options.only != "performer-pytorch":
+        results += [check_transformers(performer, name) for name in MODELS]
+        results += [check_variants(performer, name) for name in ("esm2-8m", "protbert")]
+        results += [check_contacts(performer, name) for name in ("esm2-8m", "esm1b")]
+        results += [check_twin(performer, "token_dropout=false"), check_twin(performer, "layer_norm_eps=1e-3")]
+    if options.only != "transformers":
+        results += check_performer_pytorch(performer)
     sys.exit(0 if all(results) else 1)
 
 

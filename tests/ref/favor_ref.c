@@ -84,6 +84,15 @@ static void features(const favor_ref *c, const float *x, double *phi, double *du
     }
 }
 
+// e^(u - |y|^2/2 - c) becomes the same + epsilon. c is the largest u of all `rows` rows, and no function of them for gradients.
+static void add_epsilon(const favor_ref *c, const float *x, int rows, double *phi)
+{
+    double most = -(double)INFINITY, square, norm;
+    for (int t = 0; t < rows; t++)
+        for (int m = 0; m < c->n_features; m++) most = fmax(most, project(c, x + t * c->stride, m, &square, &norm));
+    for (int i = 0; i < rows * c->n_features; i++) phi[i] += c->softmax_epsilon * exp(most) / sqrt(c->n_features);
+}
+
 // dx from the gradient of phi.
 static void pull_back(const favor_ref *c, const float *x, const double *dphi, const double *du, const double *dhalf,
                       double *dx)
@@ -165,6 +174,9 @@ void favor_ref_run(const favor_ref *c, double *o, double *dq, double *dk, double
         features(c, c->q + t * c->stride, s.phi_q + at, s.du_q + at, s.dhalf_q + at);
         features(c, c->k + t * c->stride, s.phi_k + at, s.du_k + at, s.dhalf_k + at);
     }
+    for (int t = 0; c->softmax_epsilon > 0 && t < c->tokens; t++)
+        add_epsilon(c, c->q + t * c->stride, 1, s.phi_q + t * width(c));
+    if (c->softmax_epsilon > 0) add_epsilon(c, c->k, c->tokens, s.phi_k);
     attend(c, &s, o);
     if (c->g) {
         for (int i = 0; i < c->tokens * c->head_size; i++) dv[i] = 0;

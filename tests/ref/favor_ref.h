@@ -15,6 +15,7 @@ typedef struct favor_ref {
     double epsilon, oprf_s;
     const float *q, *k, *v, *g; // [L,E]; g: the gradient of o, NULL: forward only
     const float *w;             // [M,E]; NULL: no projection, M = E
+    double softmax_epsilon; // kernel softmax, added where the largest feature (without its norm) is 1
 } favor_ref;
 
 // o [L,E]; and, unless g is NULL, dq, dk, dv [L,E].

@@ -12,6 +12,7 @@ HF = os.path.join(GOLDEN, "hf")
 ESM, BERT = os.path.join(HF, "esm"), os.path.join(HF, "bert")
 SEQUENCES = os.path.join(HF, "sequences.fasta")
 TILE = ["--set", "compute.matmul=tile"]
+PYTORCH = os.path.join(GOLDEN, "performer-pytorch")
 INV_FREQ = "esm.encoder.layer.{}.attention.self.rotary_embeddings.inv_freq"
 
 
@@ -54,10 +55,10 @@ class Import(DeviceTest):
             write_raw(os.path.join(folder, "model.safetensors"), raw)
         return folder
 
-    def worst(self, model, kind):
+    def worst(self, model, kind, folder=HF):
         """The largest difference to the expected logits."""
         self.succeeds("logits", model, SEQUENCES, "-o", "logits.npz", *TILE)
-        expected, _ = tensors.safetensors(os.path.join(HF, kind + ".expected.safetensors"))
+        expected, _ = tensors.safetensors(os.path.join(folder, kind + ".expected.safetensors"))
         got = tensors.npz(self.path("logits.npz"))
         self.assertEqual(list(got), ["ubiquitin", "crambin", "one", "unknown", "masked"])
         for name, (shape, _) in expected.items():
@@ -266,9 +267,9 @@ class Import(DeviceTest):
         self.write("tokens.txt", "\n".join("<pad> <cls> <eos> <mask> A C D E F G H I K L M N P Q R S T V W Y X".split()))
         code, _, said = self.run_program("import", "dict.safetensors", "--tokens", "tokens.txt", "-o", "model")
         self.assertEqual(code, 0, said)
-        self.assertIn("adds 1e-4 to each softmax feature", said)
         self.assertIn("does not say its kernel", said)
         config = json.loads(self.read("model/config.json"))
+        self.assertEqual(config["attention"]["softmax_epsilon"], 1e-4)
         self.assertEqual([config[key] for key in ("num_hidden_layers", "num_attention_heads", "position_embedding_type")],
                          [2, D // E, "learned_rotary"])
         self.assertEqual(config["attention"]["num_features"], M)
@@ -288,6 +289,40 @@ class Import(DeviceTest):
         write_raw(self.path("dict.safetensors"), raw)
         self.fails(3, "performer.net.layers.1.1.norm.bias is missing, expected [8]", "import", "dict.safetensors",
                    "--tokens", "tokens.txt", "-o", "no")
+
+    def performer_pytorch(self, kind, model, *options):
+        source = os.path.join(PYTORCH, kind + ".safetensors")
+        code, _, said = self.run_program("import", source, "--tokens", os.path.join(PYTORCH, "tokens.txt"), "-o", model, *options)
+        self.assertEqual(code, 0, said)
+        return said
+
+    def test_logits_are_those_of_performer_pytorch(self):
+        # 1e-4 absolute; float32 reaches 1e-6.
+        self.performer_pytorch("softmax", "softmax")
+        self.performer_pytorch("relu", "relu", "--kernel", "relu")
+        for kind in ("softmax", "relu"):
+            self.assertLess(self.worst(kind, kind, PYTORCH), 1e-4)
+        # The twins: a bound of 1e-4 catches what it adds to features, left out or a tenth more.
+        for i, epsilon in enumerate(("0", "1.1e-4")):
+            self.performer_pytorch("softmax", f"twin{i}", "--set", "attention.softmax_epsilon=" + epsilon)
+            self.assertGreater(self.worst(f"twin{i}", "softmax", PYTORCH), 1e-4, epsilon)
+        config = json.loads(self.read("relu/config.json"))
+        self.assertNotIn("softmax_epsilon", config["attention"])
+        self.assertIn("relative to the largest of all keys", self.performer_pytorch("softmax", "causal", "--set", "objective=clm"))
+        self.succeeds("train", "--init", "softmax", "--train", SEQUENCES, "--valid", SEQUENCES, "-o", "run", "--set", "train.steps=2",
+                      "--set", "train.batch_tokens=128", *TILE)
+        self.fails(2, "attention.softmax_epsilon=0 goes with all", "train", "--init", "softmax", "--train", SEQUENCES, "--valid", SEQUENCES,
+                   "-o", "no", "--set", "attention.kernel=relu", "--set", "train.steps=2")
+
+    def test_options_of_performer_pytorch_that_have_no_place_are_named(self):
+        first = "performer.net.layers.0.0."
+        raw = read_raw(os.path.join(PYTORCH, "softmax.safetensors"))
+        for name, says in {"performer.net.blocks.0.f.net.fn.to_q.weight": "reversible=True", first + "fn.fn.to_q.weight": "shift_tokens=True",
+                           first + "fn.local_attn.rel_pos.inv_freq": "local_attn_heads", first + "g": "use_scalenorm=True or use_rezero",
+                           "pos_emb.weights.0": "axial_position_emb=True", "net.token_emb.weight": "expected token_emb.weight"}.items():
+            write_raw(self.path("odd.safetensors"), {**raw, name: raw["norm.weight"]})
+            self.fails(3, says, "import", "odd.safetensors", "--tokens", os.path.join(PYTORCH, "tokens.txt"), "-o", "no")
+            self.fails(3, "tensor " + name, "import", "odd.safetensors", "--tokens", os.path.join(PYTORCH, "tokens.txt"), "-o", "no")
 
     def test_what_the_format_cannot_say_is_named(self):
         self.succeeds("import", BERT, "-o", "bert")
