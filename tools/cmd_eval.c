@@ -227,6 +227,7 @@ static pf_status measure_task(const eval_options *o, pf_model *model)
     if (status == PF_OK) status = predict_all(&o->common, predict, evaluation);
     if (status == PF_OK) status = pf_task_report_finish(&o->common, evaluation, &result);
     if (status == PF_OK) status = print_task(o, task, &result);
+    if (status == PF_OK) status = pf_task_plot(o->labels.plot, task, &result);
     pf_task_evaluation_close(evaluation);
     pf_predict_close(predict);
     return status;

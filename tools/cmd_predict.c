@@ -182,6 +182,8 @@ static pf_status write_predictions(const predict_options *o, pf_device *device)
         j.out = NULL;
     }
     if (status == PF_OK && j.evaluation) status = write_figures(&j, &result);
+    if (status == PF_OK && j.evaluation)
+        status = pf_task_plot(o->labels.plot, &pf_model_config(j.model)->task, &result);
     pf_output_discard(j.out);
     pf_task_evaluation_close(j.evaluation);
     pf_predict_close(j.predict);
@@ -231,7 +233,7 @@ const pf_command pf_command_predict = {
         "sequences.",
     .example = "performer predict run proteins.fasta -o predictions.tsv\n"
                "performer predict run proteins.fasta --threshold 0.9 --positive secreted\n"
-               "performer predict run test.fasta -o predictions.tsv --labels labels.tsv\n"
+               "performer predict run test.fasta -o predictions.tsv --labels labels.tsv --plot roc.svg\n"
                "performer predict run proteins.fasta.gz --shard 3/8 -o part3.tsv",
     .options = table,
     .options_bytes = sizeof(predict_options),

@@ -160,10 +160,15 @@ bool pf_output_failed(const pf_output *output)
     return output->error != 0;
 }
 
+FILE *pf_output_stream(pf_output *output)
+{
+    return output->file;
+}
+
 pf_status pf_output_commit(pf_output *output)
 {
     errno = 0;
-    if (fflush(output->file) != 0) note_error(output);
+    if (fflush(output->file) != 0 || ferror(output->file)) note_error(output);
     if (!output->error && output->temporary && fsync(fileno(output->file)) != 0) note_error(output);
     if (output->file == stdout) {
         clearerr(stdout); // told here, once

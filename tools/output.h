@@ -26,6 +26,8 @@ void pf_output_json_text(pf_output *output, const char *text, size_t length);
 void pf_output_plain_text(pf_output *output, const char *text, size_t length);
 // Length of the UTF-8 character that begins at `byte`, 0 if none does.
 size_t pf_tool_utf8_length(const unsigned char *byte, size_t left);
+// The stream below, for pictures, which are written to one. What goes wrong there the commit finds.
+FILE *pf_output_stream(pf_output *output);
 bool pf_output_failed(const pf_output *output);
 
 // Finishes; the file stands at its path from here on. `output` is gone in any case. A pipe that its

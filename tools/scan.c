@@ -94,19 +94,10 @@ static pf_status place(void *context, pf_wild_type w, size_t residue, int letter
 static pf_status write_picture(const char *path, const pf_plot_matrix *matrix)
 {
     pf_output *out = NULL;
-    char *text = NULL;
-    size_t length = 0;
-    FILE *memory = open_memstream(&text, &length);
-    if (!memory) return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
-    pf_plot_matrix_write(memory, matrix);
-    fclose(memory);
-    pf_status status = pf_output_open(path, &out);
-    if (status == PF_OK) {
-        pf_output_write(out, text, length);
-        status = pf_output_commit(out);
-    }
-    free(text);
-    return status;
+    const pf_status status = pf_output_open(path, &out);
+    if (status != PF_OK) return status;
+    pf_plot_matrix_write(pf_output_stream(out), matrix);
+    return pf_output_commit(out);
 }
 
 pf_status pf_scan_plot(const char *path, const pf_variants *v, int64_t first_position, const char *method)

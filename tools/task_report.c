@@ -15,8 +15,9 @@ static const char *const levels[] = {"sequence", "residue"};
 
 pf_status pf_label_flags_check(const pf_label_flags *flags)
 {
-    if (flags->labels || !flags->column) return PF_OK;
-    return pf_tool_fail(PF_ERROR_USAGE, "--label-column names a column of --labels TSV: give these too");
+    if (flags->labels || (!flags->column && !flags->plot)) return PF_OK;
+    return pf_tool_fail(PF_ERROR_USAGE, "%s goes with --labels TSV: give these too",
+                        flags->column ? "--label-column" : "--plot");
 }
 
 pf_status pf_label_flags_open(const pf_common *common, const pf_label_flags *flags, const pf_model *model,

@@ -1,4 +1,4 @@
-// What `predict` and `eval` say of a task model beside labels: options, a table, JSON.
+// What `predict` and `eval` say of a task model beside labels: options, a table, JSON, a picture.
 #ifndef TOOLS_TASK_REPORT_H
 #define TOOLS_TASK_REPORT_H
 
@@ -7,7 +7,7 @@
 #include "tools/output.h"
 
 typedef struct pf_label_flags {
-    const char *labels, *column;
+    const char *labels, *column, *plot;
 } pf_label_flags;
 
 // Rows of an option table; `flags` is the place of a pf_label_flags in the command's options.
@@ -18,13 +18,18 @@ typedef struct pf_label_flags {
      .at = (flags) + offsetof(pf_label_flags, labels),                                                       \
      .help = "hold a task model's predictions against these: a table with a header row, ids in the first "   \
              "column"},                                                                                      \
+        {.name = "label-column",                                                                             \
+         .type = PF_OPTION_TEXT,                                                                             \
+         .value = "NAME",                                                                                    \
+         .at = (flags) + offsetof(pf_label_flags, column),                                                   \
+         .help = "the column of --labels that holds them; by default the second of two"},                    \
     {                                                                                                        \
-        .name = "label-column", .type = PF_OPTION_TEXT, .value = "NAME",                                     \
-        .at = (flags) + offsetof(pf_label_flags, column),                                                    \
-        .help = "the column of --labels that holds them; by default the second of two"                       \
+        .name = "plot", .type = PF_OPTION_TEXT, .value = "FILE",                                             \
+        .at = (flags) + offsetof(pf_label_flags, plot),                                                      \
+        .help = "with --labels: an SVG, of classes their ROC curves, of values predictions against labels"   \
     }
 
-// --label-column goes with --labels. Errors: PF_ERROR_USAGE.
+// The others go with --labels. Errors: PF_ERROR_USAGE.
 pf_status pf_label_flags_check(const pf_label_flags *flags);
 
 // Reads the labels, so that what is wrong with them is known before the device computes.
@@ -36,5 +41,7 @@ pf_status pf_task_report_finish(const pf_common *common, pf_task_evaluation *eva
 
 void pf_task_report_table(pf_output *out, const struct pf_task_config *task, const pf_task_result *result);
 void pf_task_report_json(pf_output *out, const struct pf_task_config *task, const pf_task_result *result);
+// An SVG; nothing where `path` is NULL.
+pf_status pf_task_plot(const char *path, const struct pf_task_config *task, const pf_task_result *result);
 
 #endif

@@ -16,7 +16,7 @@
 enum {
     SAMPLES = 1000,
     LEAST_SAMPLES = 100,       // fewer say nothing of the outer 2.5 %
-    MOST_DRAWN = 20 * 1000000, // labels in all samples: some ten seconds
+    MOST_DRAWN = 10 * 1000000, // labels in all samples: some seconds
     MOST_FIGURES = 16,         // of pf_task_metric
 };
 

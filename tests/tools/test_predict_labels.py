@@ -106,6 +106,10 @@ class Labels(TaskTest):
             self.assertEqual(self.succeeds("predict", model, "in.fa", *given, "-o", "again.tsv", *TILE), table)
             self.assertIn(f"\nmcc                {expected['mcc']:10.4f}  ", table)
             self.assertIn("label \\ predicted", table)
+            self.assertEqual(self.succeeds("eval", model, "in.fa", *given, "--plot", "roc.svg", *TILE), table)
+            picture = self.read("roc.svg")
+            self.assertIn(f"58 sequences; balanced accuracy {expected['balanced_accuracy']:.3f}", picture)
+            self.assertIn(f"yes: AUC {figures['auc']:.3f}" if len(classes) == 2 else "C: AUC 0.", picture)
             again, _ = self.measure(model, *given, "--seed", "1")
             self.assertNotEqual(again["intervals"], figures["intervals"])
             self.assertEqual({**again, "intervals": 0}, {**figures, "intervals": 0})
@@ -138,6 +142,8 @@ class Labels(TaskTest):
             "mae": mean([abs(e) for e in errors]),
         })
         self.assertNotIn("classes", figures)
+        self.succeeds("predict", model, "in.fa", "-o", "p.tsv", "--plot", "values.svg", *self.label(labels), *TILE)
+        self.assertIn(f"58 sequences; Spearman {figures['spearman']:.3f}", self.read("values.svg"))
 
     def test_residues(self):
         model = self.model("classification", level="residue", classes=("C", "E", "H"))
@@ -178,6 +184,7 @@ class Labels(TaskTest):
         self.fails(2, "give these a file with -o", "predict", model, "in.fa", *given)
         self.fails(2, "--labels", "predict", model, "in.fa", "--json", "x.json")
         self.fails(2, "--labels", "predict", model, "in.fa", "--label-column", "what")
+        self.fails(2, "--plot goes with --labels", "predict", model, "in.fa", "--plot", "x.svg")
         self.fails(2, "--labels TSV", "eval", model, "in.fa")
         self.fails(2, "--by is for language models", "eval", model, "in.fa", *given, "--by", "letter")
         self.fails(2, "language model", "eval", language, "in.fa", *given)
