@@ -75,10 +75,11 @@ KERNEL void layer_norm_backward(__global float *dx, OUT part, IN dy, IN x, __glo
     }
 }
 
-// dweight, dbias += the sum of the parts. groups: {ceil(D / (PART_VECTORS * VEC)), 2}
-KERNEL void layer_norm_backward_sum(__global float *dweight, __global float *dbias, IN part, const int n_parts)
+// dweight, dbias += the sum of the parts, `first` 1: dbias alone. groups: {ceil(D / (PART_VECTORS * VEC)), 2 or 1}
+KERNEL void layer_norm_backward_sum(__global float *dweight, __global float *dbias, IN part, const int n_parts,
+                                    const int first)
 {
     __local vec scratch[WG];
-    const int which = get_group_id(1);
+    const int which = get_group_id(1) + first;
     add_parts(which ? dbias : dweight, part + which * D, n_parts, D, 2 * D, scratch);
 }

@@ -1,4 +1,6 @@
 // performer export: a model directory in the form that another program reads.
+#include <string.h>
+
 #include "performer/import.h"
 #include "tools/commands.h"
 #include "tools/output.h"
@@ -20,10 +22,10 @@ static const pf_option table[] = {
      .help = "new or empty directory"},
     {.name = "format",
      .type = PF_OPTION_CHOICE,
-     .choices = "esm",
+     .choices = "esm|performer",
      .fallback = "esm",
      .at = AT(format),
-     .help = "esm is EsmForMaskedLM of Hugging Face"},
+     .help = "esm is EsmForMaskedLM of Hugging Face; performer a plain model directory, also of a run"},
     {0},
 };
 
@@ -33,7 +35,9 @@ static pf_status run(void *given)
     pf_output_directory *directory = NULL;
     pf_status status = pf_output_directory_open(options->output, &directory);
     if (status != PF_OK) return status;
-    status = pf_export_esm(options->common.operands[0], pf_output_staging(directory));
+    const char *model = options->common.operands[0], *staging = pf_output_staging(directory);
+    status = strcmp(options->format, "esm") == 0 ? pf_export_esm(model, staging)
+                                                 : pf_export_performer(model, staging);
     if (status == PF_OK) return pf_output_directory_commit(directory);
     pf_output_directory_discard(directory);
     return status;
@@ -45,7 +49,8 @@ const pf_command pf_command_export = {
     .operands = "MODEL",
     .details = "Importing what was written gives the same model directory, to the byte. A model that the "
                "format has no "
-               "words for is refused,\nand the key is named.",
+               "words for is refused,\nand the key is named. Low-rank adapters are merged into the weights "
+               "that they belong to.",
     .example = "performer export run -o esm-again --format esm",
     .options = table,
     .options_bytes = sizeof(export_options),

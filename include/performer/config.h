@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "performer/favor_kernels.h"
+#include "performer/fine_tuning.h"
 #include "performer/status.h"
 
 #ifdef __cplusplus
@@ -26,12 +27,9 @@ enum {
     PF_MAX_INTERMEDIATE = 262144, // F
     PF_MAX_FEATURES = 65536,      // M
     PF_MAX_POSITIONS = 1 << 20,   // Lmax
-    PF_PATTERNS_BYTES = 512,      // of train.freeze, its NUL counted
     PF_VOCAB_SIZE = 29,           // A of alphabet protein-29
     PF_MAX_VOCAB_SIZE = 256,      // of an alphabet of its own
     PF_TOKEN_BYTES = 16,          // of a token's text there, its NUL counted
-    PF_MAX_CLASSES = 256,         // C of a task
-    PF_CLASS_BYTES = 64,          // of a class's name, its NUL counted
 };
 
 // What tokens are called: the 29 of this program (src/data/alphabet.h), or those that `token` lists in the
@@ -75,11 +73,6 @@ typedef enum pf_schedule {
     PF_SCHEDULE_COSINE,
     PF_SCHEDULE_RSQRT,
 } pf_schedule;
-
-// What a model's head answers: a token of each row (a language model), or a user's question about each sequence
-// or each residue.
-typedef enum pf_task_type { PF_TASK_NONE, PF_TASK_REGRESSION, PF_TASK_CLASSIFICATION } pf_task_type;
-typedef enum pf_task_level { PF_TASK_SEQUENCE, PF_TASK_RESIDUE } pf_task_level;
 
 typedef enum pf_matmul_choice { PF_MATMUL_AUTO, PF_MATMUL_CLBLAST, PF_MATMUL_TILE } pf_matmul_choice;
 typedef enum pf_storage { PF_STORAGE_FP32, PF_STORAGE_BF16, PF_STORAGE_FP16 } pf_storage;
@@ -130,16 +123,6 @@ struct pf_train_config {
                                   // computes them again, to the same bits; or PF_RECOMPUTE_OFF, PF_RECOMPUTE_ON
 };
 
-// A head task.weight [C,D], task.bias [C] in place of the language model's: it reads the last stream's norm, of
-// each residue, or its mean over a sequence's residues.
-struct pf_task_config {
-    pf_task_type type;
-    pf_task_level level;
-    int32_t n_classes; // C of classification, 2 at least; regression has one output
-    char class_name[PF_MAX_CLASSES][PF_CLASS_BYTES];
-    double mean, deviation; // of the training labels: the head of a regression gives (label - mean) / deviation
-};
-
 struct pf_compute_config {
     pf_matmul_choice matmul;
     pf_storage storage; // of activations between the passes; forward and loss are fp32's, gradients see rounded ones
@@ -169,6 +152,7 @@ struct pf_config {
     double rotary_frequency[PF_MAX_HEAD_SIZE / 2];
     struct pf_attention_config attention;
     struct pf_task_config task;
+    struct pf_lora_config lora;
     struct pf_train_config train;
     struct pf_compute_config compute;
 };

@@ -36,9 +36,14 @@ typedef struct pf_import_options {
 PF_API pf_status pf_import(const char *source, const pf_import_options *options, const char *directory,
                            char **notes);
 
-// Writes config.json, model.safetensors and vocab.txt as Hugging Face's EsmForMaskedLM reads them. Importing
-// them gives `model` again, to the byte. Errors: PF_ERROR_USAGE naming the key that this format cannot say,
+// Writes config.json and model.safetensors of the model alone: of a run its newest checkpoint without what
+// only training needs, adapters (lora.rank) merged into the weights that they belong to. Errors:
 // PF_ERROR_INPUT, PF_ERROR_FAILED.
+PF_API pf_status pf_export_performer(const char *model, const char *directory);
+
+// Writes config.json, model.safetensors and vocab.txt as Hugging Face's EsmForMaskedLM reads them. Importing
+// them gives `model` again, to the byte, or what its adapters make of it. Errors: PF_ERROR_USAGE naming the
+// key that this format cannot say, PF_ERROR_INPUT, PF_ERROR_FAILED.
 PF_API pf_status pf_export_esm(const char *model, const char *directory);
 
 #ifdef __cplusplus

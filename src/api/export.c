@@ -127,7 +127,7 @@ static pf_status write_tensor(pf_safetensors_writer *writer, const pf_model_arra
         PF_TRY(pf_safetensors_write(writer, zeros, now * sizeof *zeros));
         left -= now;
     }
-    const float *from = (e->tensor->is_trained ? m->trained : m->projections) + e->tensor->offset;
+    const float *from = pf_model_numbers(m, e->tensor);
     return pf_safetensors_write(writer, from, e->tensor->count * sizeof *from);
 }
 
@@ -160,6 +160,20 @@ done:
     return status;
 }
 
+pf_status pf_export_performer(const char *model, const char *directory)
+{
+    char *path = NULL;
+    pf_model_arrays *m = NULL;
+    pf_status status;
+    PF_TRY_OR(done, pf_model_resolve(model, &path, NULL));
+    PF_TRY_OR(done, pf_model_load_merged(path, &m));
+    PF_TRY_OR(done, pf_model_save(directory, m, PF_CONFIG_MODEL_KEYS, NULL));
+done:
+    pf_model_arrays_free(m);
+    pf_free(path);
+    return status;
+}
+
 pf_status pf_export_esm(const char *model, const char *directory)
 {
     char *path = NULL;
@@ -167,7 +181,7 @@ pf_status pf_export_esm(const char *model, const char *directory)
     json_t *json = NULL;
     pf_status status;
     PF_TRY_OR(done, pf_model_resolve(model, &path, NULL));
-    PF_TRY_OR(done, pf_model_load(path, &m));
+    PF_TRY_OR(done, pf_model_load_merged(path, &m));
     json = make_config(&m->config);
     PF_TRY_OR(done, json ? PF_OK : pf_fail(PF_ERROR_FAILED, "no memory for config.json"));
     PF_TRY_OR(done, check(json, &m->config, model));

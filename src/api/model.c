@@ -142,7 +142,7 @@ pf_status pf_model_open(pf_device *device, const char *path, const pf_model_opti
     pf_status status;
     *out = NULL;
     PF_TRY_OR(done, pf_model_resolve(path, &directory, &text));
-    PF_TRY_OR(done, pf_model_load(directory, &arrays));
+    PF_TRY_OR(done, pf_model_load_merged(directory, &arrays));
     PF_TRY_OR(done, warn_of_weights(directory, arrays, &text));
     PF_TRY_OR(done, pf_model_open_arrays(device, options, arrays, out));
     drop_last_newline(&text);

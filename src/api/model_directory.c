@@ -96,7 +96,7 @@ static pf_status describe_model(pf_model_info *info)
     pf_status status = PF_OK;
     PF_TRY_OR(done, pf_model_load(info->directory, &model));
     info->config = model->config;
-    info->parameters = model->parameters->n_trained;
+    info->parameters = model->parameters->n_trained + model->parameters->n_frozen;
     info->n_not_finite = model->n_not_finite;
     if (model->source) PF_TRY_OR(done, pf_copy_text(&info->source, model->source));
     PF_TRY_OR(done, pf_config_write(&info->config, PF_CONFIG_MODEL_KEYS, &info->config_text));

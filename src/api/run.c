@@ -113,7 +113,7 @@ static pf_status read_config(const char *path, pf_run *run)
     PF_TRY(pf_config_finish(&run->config, PF_CONFIG_MODEL));
     PF_TRY(pf_config_write(&run->config, PF_CONFIG_ALL_KEYS, &run->config_text));
     PF_TRY(pf_parameters_create(&run->config, &parameters));
-    run->parameters = (int64_t)parameters->n_trained;
+    run->parameters = (int64_t)(parameters->n_trained + parameters->n_frozen);
     pf_parameters_free(parameters);
     return PF_OK;
 }

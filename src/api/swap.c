@@ -72,7 +72,7 @@ pf_status pf_model_open_swapped(pf_device *device, const char *path, const pf_mo
     pf_status status;
     *out = NULL;
     PF_TRY_OR(done, pf_model_resolve(path, &directory, NULL));
-    PF_TRY_OR(done, pf_model_load(directory, &from));
+    PF_TRY_OR(done, pf_model_load_merged(directory, &from));
     PF_TRY_OR(done, make_swapped(from, swap, &to));
     PF_TRY_OR(done, pf_model_open_arrays(device, options, to, out));
 done:

@@ -178,7 +178,7 @@ static void fill_plan(pf_training *t)
         .gradient_bytes = p->gradients,
         .optimizer_bytes = p->moments,
         .activation_bytes = pf_plan_activation_bytes(p, false),
-        .scratch_bytes = p->scratch + p->matmul + p->reductions,
+        .scratch_bytes = p->scratch + p->matmul + p->reductions + p->merged + p->d_merged,
         .total_bytes = pf_plan_total_bytes(p, false),
         .parameters = (int64_t)t->host->parameters->n_trained,
         .kept_bytes = pf_plan_kept_bytes(p),

@@ -26,6 +26,14 @@ done:
     return status;
 }
 
+// What a model's adapters were says nothing of one that is to have none.
+static void drop_adapters(struct pf_config *config)
+{
+    struct pf_config defaults;
+    pf_config_default(&defaults);
+    config->lora = defaults.lora;
+}
+
 // The keys of training and computing that options may give; the model's keys of `init` win over them.
 static pf_status read_sources(const pf_training_options *o, struct pf_config *config)
 {
@@ -33,7 +41,9 @@ static pf_status read_sources(const pf_training_options *o, struct pf_config *co
     if (o->preset) PF_TRY(pf_config_preset(config, o->preset));
     if (o->config_file) PF_TRY(pf_config_read_file(config, o->config_file, PF_CONFIG_USER));
     if (o->init) PF_TRY(read_init(o->init, config));
+    const bool had_adapters = config->lora.rank > 0;
     for (int i = 0; i < o->n_settings; i++) PF_TRY(pf_config_set(config, o->settings[i]));
+    if (had_adapters && config->lora.rank == 0) drop_adapters(config);
     if (o->seed >= 0) config->train.seed = o->seed;
     return PF_OK;
 }

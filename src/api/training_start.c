@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "model/files.h"
 #include "model/init.h"
+#include "model/merge.h"
 
 static pf_status check_finite(const pf_model_arrays *arrays, const char *name)
 {
@@ -46,13 +47,14 @@ static bool is_of_head(const pf_parameter *tensor)
     return strncmp(tensor->name, "head.", 5) == 0 || strncmp(tensor->name, "task.", 5) == 0;
 }
 
-// The first trained tensor of `a` that `b` lacks or has in another shape; NULL: none.
+// The first trained tensor of `a`, adapters not counted, that `b` lacks or has in another shape; NULL: none.
 static const pf_parameter *find_stranger(const pf_parameters *a, const pf_parameters *b, bool heads_too)
 {
     for (int i = 0; i < a->n_tensors; i++) {
         const pf_parameter *other = pf_parameters_find(b, a->tensor[i].name);
         if (!heads_too && is_of_head(&a->tensor[i])) continue;
-        if (a->tensor[i].is_trained && (!other || !is_equal_shape(&a->tensor[i], other)))
+        if (a->tensor[i].is_trained && !a->tensor[i].is_adapter &&
+            (!other || !is_equal_shape(&a->tensor[i], other)))
             return &a->tensor[i];
     }
     return NULL;
@@ -87,13 +89,17 @@ static void copy_tensors(pf_training *t, const pf_model_arrays *from)
         const pf_parameter *tensor = &to->tensor[i],
                            *old = pf_parameters_find(from->parameters, tensor->name);
         if (!heads_too && is_of_head(tensor)) continue; // fresh
-        if (tensor->is_trained)
-            memcpy(t->host->trained + tensor->offset, from->trained + old->offset,
-                   tensor->count * sizeof(float));
-        else if (old && keeps)
-            memcpy(t->host->projections + tensor->offset, from->projections + old->offset,
+        if (old && (tensor->is_trained || keeps))
+            memcpy(pf_model_numbers(t->host, tensor), pf_model_numbers(from, old),
                    tensor->count * sizeof(float));
     }
+}
+
+// Adapters go on where they are the same, else what they made is part of the weights that new ones begin
+// from.
+static bool keeps_adapters(const struct pf_lora_config *a, const struct pf_lora_config *b)
+{
+    return a->rank == b->rank && a->alpha == b->alpha && strcmp(a->targets, b->targets) == 0;
 }
 
 static pf_status take_model(pf_training *t, const pf_model_arrays *from)
@@ -112,10 +118,13 @@ pf_status pf_training_load_start(pf_training *t)
                               t->host->trained, t->host->projections));
     if (!t->init) return PF_OK;
     char *directory = NULL;
-    pf_model_arrays *from = NULL;
+    pf_model_arrays *from = NULL, *merged = NULL;
     pf_status status = pf_model_resolve(t->init, &directory, NULL);
     if (status == PF_OK) status = pf_model_load(directory, &from);
-    if (status == PF_OK) status = take_model(t, from);
+    if (status == PF_OK && from->config.lora.rank > 0 && !keeps_adapters(&from->config.lora, &t->config.lora))
+        status = pf_model_merge(from, &merged);
+    if (status == PF_OK) status = take_model(t, merged ? merged : from);
+    pf_model_arrays_free(merged);
     pf_model_arrays_free(from);
     pf_free(directory);
     return status;

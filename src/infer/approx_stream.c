@@ -95,7 +95,7 @@ pf_status pf_approx_stream_create(pf_approx_stream *s, pf_model *model, const pf
     s->batch = batch;
     s->config = *pf_model_config(model);
     const size_t stream = stream_numbers(s), logits = logit_numbers(s);
-    PF_TRY(pf_alloc(&memory, pf_model_params(model)->trained_size, sizeof(float), "parameters"));
+    PF_TRY(pf_alloc(&memory, pf_model_params(model)->parameters_size, sizeof(float), "parameters"));
     s->trained = memory;
     PF_TRY(pf_alloc(&memory, layers * stream + logits, sizeof(float), "residual stream"));
     s->exact = memory;

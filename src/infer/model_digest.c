@@ -17,10 +17,10 @@ pf_status pf_model_digest(pf_model *model, pf_digest *out)
     char *config = NULL;
     void *trained = NULL, *projections = NULL;
     pf_status status;
-    PF_TRY_OR(done, pf_alloc(&trained, p->trained_size, sizeof(float), "parameters"));
+    PF_TRY_OR(done, pf_alloc(&trained, p->parameters_size, sizeof(float), "parameters"));
     PF_TRY_OR(done, pf_alloc(&projections, p->projections_size, sizeof(float), "projections"));
     PF_TRY_OR(done, pf_model_download(model, trained, projections));
-    PF_TRY_OR(done, add_array(&text, trained, p->trained_size));
+    PF_TRY_OR(done, add_array(&text, trained, p->parameters_size));
     PF_TRY_OR(done, add_array(&text, projections, p->projections_size));
     PF_TRY_OR(done, pf_config_write(pf_model_config(model), PF_CONFIG_MODEL_KEYS, &config));
     PF_TRY_OR(done, pf_text_add(&text, "%s", config));

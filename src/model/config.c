@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "model/config_keys.h"
+#include "model/lora.h"
 #include "model/vocabulary.h"
 
 static void set_default(const pf_key *key, struct pf_config *config)
@@ -225,6 +226,7 @@ static pf_status check_training(const struct pf_config *config, pf_status code)
 
 static void fill_in(struct pf_config *config)
 {
+    if (config->lora.rank > 0 && !config->lora.targets[0]) strcpy(config->lora.targets, "query,value");
     struct pf_train_config *train = &config->train;
     if (config->attention.oprf_s == 0) config->attention.oprf_s = pf_config_head_size(config) / 16.0;
     if (train->max_length == 0) train->max_length = config->max_position_embeddings;
@@ -245,6 +247,7 @@ pf_status pf_config_finish(struct pf_config *config, pf_config_source source)
     PF_TRY(check_family(&finished, code));
     PF_TRY(check_attention(&finished, code));
     PF_TRY(check_task(&finished, code));
+    PF_TRY(pf_lora_check(&finished, code));
     fill_in(&finished);
     PF_TRY(check_training(&finished, code));
     *config = finished;

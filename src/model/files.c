@@ -30,7 +30,7 @@ static pf_status create_table(const struct pf_config *config, pf_model_arrays **
 static pf_status allocate_numbers(pf_model_arrays *arrays)
 {
     void *memory = NULL;
-    PF_TRY(pf_alloc(&memory, arrays->parameters->trained_size, sizeof(float), "parameters"));
+    PF_TRY(pf_alloc(&memory, arrays->parameters->parameters_size, sizeof(float), "parameters"));
     arrays->trained = memory;
     memory = NULL;
     PF_TRY(pf_alloc(&memory, arrays->parameters->projections_size, sizeof(float), "projections"));
@@ -66,11 +66,6 @@ pf_status pf_model_arrays_set_source(pf_model_arrays *arrays, const char *source
     pf_free(arrays->source);
     arrays->source = copy;
     return PF_OK;
-}
-
-static float *numbers_of(const pf_model_arrays *arrays, const pf_parameter *tensor)
-{
-    return (tensor->is_trained ? arrays->trained : arrays->projections) + tensor->offset;
 }
 
 // --- reading ------------------------------------------------------------------------------------
@@ -137,7 +132,7 @@ static pf_status check_tensors(const pf_parameters *table, const pf_safetensors 
 
 static pf_status read_tensor(pf_model_arrays *arrays, const pf_safetensors *file, const pf_parameter *tensor)
 {
-    float *numbers = numbers_of(arrays, tensor);
+    float *numbers = pf_model_numbers(arrays, tensor);
     PF_TRY(pf_safetensors_read(file, pf_safetensors_find(file, tensor->name), numbers));
     const uint64_t before = arrays->n_not_finite;
     for (size_t i = 0; i < tensor->count; i++) arrays->n_not_finite += !isfinite(numbers[i]);
@@ -180,7 +175,9 @@ pf_status pf_model_load(const char *directory, pf_model_arrays **out)
     PF_TRY_OR(done, pf_join_path(&config_path, directory, config_name));
     PF_TRY_OR(done, pf_join_path(&weights_path, directory, weights_name));
     PF_TRY_OR(done, read_config(config_path, &config));
-    PF_TRY_OR(done, create_table(&config, &arrays));
+    status = create_table(&config, &arrays);
+    if (status == PF_ERROR_USAGE) status = PF_ERROR_INPUT; // the file's, here
+    PF_TRY_OR(done, pf_context(status, "%s", config_path));
     PF_TRY_OR(done, read_weights(arrays, weights_path));
     *out = arrays;
 done:
@@ -222,7 +219,7 @@ static pf_status write_tensors(const char *path, const pf_model_arrays *arrays, 
     for (int i = 0; i < table->n_tensors; i++) {
         const pf_parameter *tensor = &table->tensor[i];
         const pf_status status =
-            pf_safetensors_write(writer, numbers_of(arrays, tensor), tensor->count * sizeof(float));
+            pf_safetensors_write(writer, pf_model_numbers(arrays, tensor), tensor->count * sizeof(float));
         if (status == PF_OK) continue;
         pf_safetensors_discard(writer);
         return status;

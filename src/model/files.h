@@ -14,7 +14,7 @@
 typedef struct pf_model_arrays {
     struct pf_config config;   // finished
     pf_parameters *parameters;
-    float *trained;            // [parameters->trained_size]
+    float *trained;            // [parameters->parameters_size]
     float *projections;        // [parameters->projections_size]
     char *source;              // where it came from ("esm2_t6_8M", "init"), or NULL
     uint64_t n_not_finite;     // NaN and infinities among the loaded numbers
@@ -31,6 +31,15 @@ pf_status pf_model_arrays_set_source(pf_model_arrays *arrays, const char *source
 // deserves a warning, resuming its training an error. Errors: PF_ERROR_INPUT with the file, and every
 // tensor that is missing, unexpected or of another shape or type than the configuration says.
 pf_status pf_model_load(const char *directory, pf_model_arrays **out);
+
+// The same without adapters: they are merged into what they belong to (merge.h), in double precision. What
+// uses a model takes it so; training goes on with them.
+pf_status pf_model_load_merged(const char *directory, pf_model_arrays **out);
+
+static inline float *pf_model_numbers(const pf_model_arrays *arrays, const pf_parameter *tensor)
+{
+    return (tensor->is_trained ? arrays->trained : arrays->projections) + tensor->offset;
+}
 
 // Writes config.json (with those `parts` of the configuration) and model.safetensors into an existing
 // directory and enters them in `manifest` (may be NULL). Errors: PF_ERROR_FAILED.

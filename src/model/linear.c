@@ -46,11 +46,21 @@ void pf_linear_calls(const pf_linear *sizes, int rows, pf_matmul_call calls[PF_L
     calls[2] = weights_call(sizes, rows);
 }
 
+// W, or W'.
+static pf_status effective(pf_matmul *matmul, const pf_linear *l, const pf_buffer **weight)
+{
+    *weight = l->weight;
+    if (!l->adapters) return PF_OK;
+    *weight = l->adapters->merged;
+    return pf_adapters_merge(matmul, l->adapters, &(pf_adapted){l->in, l->out, l->weight});
+}
+
 pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffer *y, const pf_buffer *x,
                             const pf_buffer *residual, int rows)
 {
     pf_matmul_call call = forward_call(linear, rows);
-    call.c = y, call.a = x, call.b = linear->weight;
+    call.c = y, call.a = x;
+    PF_TRY(effective(matmul, linear, &call.b));
     call.bias = linear->bias;
     call.residual = residual;
     call.beta = residual ? 1.0f : 0.0f;
@@ -61,7 +71,8 @@ pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, p
                                    const pf_buffer *dy, const pf_buffer *residual, int rows)
 {
     pf_matmul_call call = input_call(linear, rows);
-    call.c = dx, call.a = dy, call.b = linear->weight;
+    call.c = dx, call.a = dy;
+    PF_TRY(effective(matmul, linear, &call.b));
     call.residual = residual;
     call.beta = residual ? 1.0f : 0.0f;
     return pf_matmul_run(matmul, &call);
@@ -72,8 +83,11 @@ pf_status pf_linear_backward_weights(pf_matmul *matmul, pf_column_sum *sums, con
 {
     pf_matmul_call call = weights_call(linear, rows);
     call.c = linear->d_weight, call.a = dy, call.b = x;
-    PF_TRY(pf_matmul_run(matmul, &call));
-    if (!linear->bias) return PF_OK;
+    if (linear->adapters)
+        PF_TRY(pf_adapters_backward(matmul, linear->adapters, &(pf_adapted){linear->in, linear->out, NULL},
+                                    &(pf_adapters_gradient){dy, x, rows}));
+    if (linear->d_weight) PF_TRY(pf_matmul_run(matmul, &call));
+    if (!linear->d_bias) return PF_OK;
     return pf_column_sum_run(sums, &(pf_column_sum_call){
                                        .out = linear->d_bias,
                                        .x = {dy, linear->out, 0},
@@ -92,5 +106,8 @@ pf_status pf_linear_scratch_bytes(const pf_matmul *matmul, const pf_linear *size
         PF_TRY(pf_matmul_scratch_bytes(matmul, &calls[i], &needed));
         if (needed > *bytes) *bytes = needed;
     }
+    if (sizes->adapters)
+        return pf_adapters_scratch_bytes(matmul, sizes->adapters, &(pf_adapted){sizes->in, sizes->out, NULL},
+                                         rows, bytes);
     return PF_OK;
 }

@@ -2,14 +2,16 @@
 #ifndef PF_MODEL_LINEAR_H
 #define PF_MODEL_LINEAR_H
 
+#include "model/adapters.h"
 #include "ops/column_sum.h"
 #include "ops/matmul/matmul.h"
 
 // Views of one layer's tensors; who made the views owns them.
 typedef struct pf_linear {
-    pf_buffer *weight, *d_weight; // [out,in]; the gradient only when training
+    pf_buffer *weight, *d_weight; // [out,in]; the gradient only of what is trained
     pf_buffer *bias, *d_bias;     // [out]; NULL: none
     int in, out;
+    const pf_adapters *adapters; // NULL: none; else W' takes the place of W
 } pf_linear;
 
 // The linear layers of a model, sizes only: attention's queries, keys and values, its output, the two of the
@@ -30,11 +32,11 @@ pf_status pf_linear_forward(pf_matmul *matmul, const pf_linear *linear, pf_buffe
 pf_status pf_linear_backward_input(pf_matmul *matmul, const pf_linear *linear, pf_buffer *dx,
                                    const pf_buffer *dy, const pf_buffer *residual, int rows);
 
-// d_weight += dy^T x, d_bias += sum of dy's rows
+// d_weight += dy^T x, d_bias += sum of dy's rows, of those that are trained; adapters' gradients
 pf_status pf_linear_backward_weights(pf_matmul *matmul, pf_column_sum *sums, const pf_linear *linear,
                                      const pf_buffer *dy, const pf_buffer *x, int rows);
 
-// Scratch of all three for up to `rows` rows (backward only when training).
+// Scratch of all three, and of adapters, for up to `rows` rows (backward only when training).
 pf_status pf_linear_scratch_bytes(const pf_matmul *matmul, const pf_linear *sizes, int rows, bool training,
                                   size_t *bytes);
 

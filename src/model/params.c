@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/patterns.h"
+#include "base/text.h"
 
-enum { TENSORS_OUTSIDE_LAYERS = 14, MAX_TENSORS_PER_LAYER = 17 };
+enum { TENSORS_OUTSIDE_LAYERS = 14, MAX_TENSORS_PER_LAYER = 17 + 2 * PF_LORA_TARGETS };
 
 // --- the list -----------------------------------------------------------------------------------
 
@@ -97,6 +99,23 @@ static void add_head(list *to)
     add(to, "head.bias", 0, A, PF_INITIAL_ZERO);
 }
 
+// Low-rank adapters (Hu et al. 2021, arXiv:2106.09685, section 4.1): down random, up 0, so that a model
+// starts as it was.
+static void add_adapters(list *to)
+{
+    const struct pf_config *config = to->config;
+    const int r = config->lora.rank;
+    for (int target = 0; target < PF_LORA_TARGETS; target++) {
+        const pf_lora_shape shape = pf_lora_shape_of(config, target);
+        const pf_lora_names *names = pf_lora_names_of(target);
+        if (!pf_lora_has(config, to->layer, target)) continue;
+        pf_parameter *down = add(to, names->down, r, shape.in, PF_INITIAL_NORMAL);
+        pf_parameter *up = add(to, names->up, shape.out, r, PF_INITIAL_ZERO);
+        down->deviation = 1 / sqrt(shape.in);
+        down->is_adapter = up->is_adapter = down->is_decayed = up->is_decayed = true;
+    }
+}
+
 static void list_tensors(list *to)
 {
     const struct pf_config *config = to->config;
@@ -110,6 +129,7 @@ static void list_tensors(list *to)
     for (to->layer = 0; to->layer < config->num_hidden_layers; to->layer++) {
         add_attention(to);
         add_feed_forward(to);
+        add_adapters(to);
     }
     to->layer = -1;
     // With post-norm the last layer's norm is the final one.
@@ -123,6 +143,44 @@ static void list_tensors(list *to)
     }
 }
 
+// --- what adapters leave as it is ---------------------------------------------------------------
+
+static bool is_used(const pf_parameters *all, const char *pattern)
+{
+    for (int i = 0; i < all->n_tensors; i++)
+        if (all->tensor[i].is_trained && pf_patterns_match(pattern, all->tensor[i].name)) return true;
+    return false;
+}
+
+static pf_status check_also(const pf_parameters *all, const struct pf_config *config)
+{
+    char pattern[PF_PATTERNS_BYTES], quoted[PF_QUOTE_BYTES];
+    for (const char *left = config->lora.also; pf_patterns_next(&left, pattern, sizeof pattern);)
+        PF_CHECK(is_used(all, pattern), PF_ERROR_USAGE,
+                 "lora.also: %s is no trained tensor's name; they are called like norm.weight and head.*",
+                 pf_quote(quoted, pattern, strlen(pattern)));
+    return PF_OK;
+}
+
+// With adapters only these are trained, the head of a task and what lora.also names.
+static pf_status freeze(pf_parameters *all, const struct pf_config *config)
+{
+    if (config->lora.rank == 0) return PF_OK;
+    PF_TRY(check_also(all, config));
+    for (int i = 0; i < all->n_tensors; i++) {
+        pf_parameter *tensor = &all->tensor[i];
+        if (!tensor->is_trained) continue;
+        tensor->is_frozen = !tensor->is_adapter && strncmp(tensor->name, "task.", 5) != 0 &&
+                            !pf_patterns_match(config->lora.also, tensor->name);
+        PF_CHECK(tensor->is_frozen || !pf_lora_is_target(config, tensor->layer, tensor->name), PF_ERROR_USAGE,
+                 "lora.also: %s has adapters", tensor->name);
+        PF_CHECK(!tensor->joins || tensor->is_frozen == all->tensor[i - 1].is_frozen, PF_ERROR_USAGE,
+                 "lora.also: %s and %s are one matrix; name both or neither", tensor->name,
+                 all->tensor[i - 1].name);
+    }
+    return PF_OK;
+}
+
 // --- places -------------------------------------------------------------------------------------
 
 static size_t aligned(size_t offset)
@@ -130,12 +188,21 @@ static size_t aligned(size_t offset)
     return (offset + PF_TENSOR_ALIGNMENT - 1) / PF_TENSOR_ALIGNMENT * PF_TENSOR_ALIGNMENT;
 }
 
+typedef enum region { DECAYED, TRAINED, FROZEN, FIXED } region;
+
+static region region_of(const pf_parameter *tensor)
+{
+    if (!tensor->is_trained) return FIXED;
+    if (tensor->is_frozen) return FROZEN;
+    return tensor->is_decayed ? DECAYED : TRAINED;
+}
+
 // Places the tensors of one kind from `offset` on; returns where they end.
-static size_t place(pf_parameters *all, bool is_trained, bool is_decayed, size_t offset)
+static size_t place(pf_parameters *all, region kind, size_t offset)
 {
     for (int i = 0; i < all->n_tensors; i++) {
         pf_parameter *tensor = &all->tensor[i];
-        if (tensor->is_trained != is_trained || tensor->is_decayed != is_decayed) continue;
+        if (region_of(tensor) != kind) continue;
         tensor->offset = tensor->joins ? offset : aligned(offset);
         offset = tensor->offset + tensor->count;
     }
@@ -153,6 +220,15 @@ static size_t offset_in_layer(const pf_parameters *all, int layer, const char *n
     char full[2 * PF_PARAMETER_NAME];
     snprintf(full, sizeof full, "layers.%d.%s", layer, name);
     return offset_of(all, full);
+}
+
+static void find_adapters(pf_parameters *all, int layer)
+{
+    for (int target = 0; target < PF_LORA_TARGETS; target++) {
+        const pf_lora_names *names = pf_lora_names_of(target);
+        all->layer[layer].lora_down[target] = offset_in_layer(all, layer, names->down);
+        all->layer[layer].lora_up[target] = offset_in_layer(all, layer, names->up);
+    }
 }
 
 static void find_layer_roles(pf_parameters *all)
@@ -173,6 +249,7 @@ static void find_layer_roles(pf_parameters *all)
             .down_bias = offset_in_layer(all, i, "feed_forward.down.bias"),
             .projection = offset_in_layer(all, i, "attention.projection"),
         };
+        find_adapters(all, i);
     }
 }
 
@@ -240,19 +317,25 @@ pf_status pf_parameters_create(const struct pf_config *config, pf_parameters **o
     void *memory = NULL;
     PF_TRY(pf_alloc(&memory, 1, sizeof(pf_parameters), "parameter table"));
     pf_parameters *all = memory;
-    const pf_status status = allocate(all, config->num_hidden_layers);
+    pf_status status = allocate(all, config->num_hidden_layers);
+    if (status == PF_OK) {
+        list_tensors(&(list){all, config, -1});
+        status = freeze(all, config);
+    }
     if (status != PF_OK) {
         pf_parameters_free(all);
         return status;
     }
-    list_tensors(&(list){all, config, -1});
     for (int i = 0; i < all->n_tensors; i++) all->by_name[i] = i;
     qsort_r(all->by_name, (size_t)all->n_tensors, sizeof *all->by_name, compare_names, all->tensor);
-    all->decayed_size = place(all, true, true, 0);
-    all->trained_size = place(all, true, false, all->decayed_size);
-    all->projections_size = place(all, false, false, 0);
-    for (int i = 0; i < all->n_tensors; i++)
-        if (all->tensor[i].is_trained) all->n_trained += all->tensor[i].count;
+    all->decayed_size = place(all, DECAYED, 0);
+    all->trained_size = place(all, TRAINED, all->decayed_size);
+    all->parameters_size = place(all, FROZEN, all->trained_size);
+    all->projections_size = place(all, FIXED, 0);
+    for (int i = 0; i < all->n_tensors; i++) {
+        const pf_parameter *tensor = &all->tensor[i];
+        if (tensor->is_trained) *(tensor->is_frozen ? &all->n_frozen : &all->n_trained) += tensor->count;
+    }
     find_roles(all, config);
     *out = all;
     return PF_OK;

@@ -1,9 +1,10 @@
 // The table of parameter tensors: what a configuration's model consists of. Names, shapes, places,
 // decay, initial values: sizes, checkpoints, the optimiser's regions and `info` all follow from it.
 //
-// All trained numbers lie in one flat arena of floats, the projections of FAVOR in another:
+// All numbers that training makes lie in one flat arena of floats, the projections of FAVOR in another.
+// Gradients and the optimiser's moments exist of the beginning of the former only, of what is trained now:
 //
-//   trained:      [ decayed matrices | everything else that is trained ]
+//   parameters:   [ decayed matrices | everything else that is trained | what adapters leave as it is ]
 //   projections:  [ W of each favor layer | what a model carries along: a contact head ]
 //
 // Every tensor starts at a multiple of PF_TENSOR_ALIGNMENT numbers; gaps hold 0 and stay 0 (their
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "model/lora.h"
 #include "performer/config.h"
 
 enum { PF_TENSOR_ALIGNMENT = 256, PF_PARAMETER_NAME = 48 };
@@ -37,8 +39,10 @@ typedef struct pf_parameter {
     int rank;
     uint64_t shape[2];
     size_t count;                 // numbers
-    size_t offset;                // in the trained arena, or in that of the projections
-    bool is_trained;
+    size_t offset;                // in the arena of parameters, or in that of the projections
+    bool is_trained;              // made by training: in the former
+    bool is_frozen;               // but not of this model, whose adapters are trained in its place (lora.h)
+    bool is_adapter;
     bool is_decayed;
     bool joins;                   // follows the tensor before it without a gap
     pf_initial initial;
@@ -55,6 +59,7 @@ typedef struct pf_layer_parameters {
     size_t up_weight, up_bias;                         // [F,D], [F]
     size_t down_weight, down_bias;                     // [D,F], [D]
     size_t projection;                                 // [M,E], in the arena of projections
+    size_t lora_down[PF_LORA_TARGETS], lora_up[PF_LORA_TARGETS]; // [r,in], [out,r]
 } pf_layer_parameters;
 
 typedef struct pf_parameters {
@@ -71,13 +76,15 @@ typedef struct pf_parameters {
     size_t head_weight;          // [A,D]; the token embedding if tied; of a task [C,D]
     size_t head_bias;            // [A] or [C]
     size_t decayed_size;         // the optimiser decays numbers 0 .. decayed_size-1, gaps included
-    size_t trained_size;         // of the arena, gaps included
+    size_t trained_size;         // numbers 0 .. trained_size-1 are trained, gaps included
+    size_t parameters_size;      // of the arena
     size_t projections_size;
-    uint64_t n_trained;          // numbers that are trained, gaps not counted
+    uint64_t n_trained, n_frozen; // numbers of either kind, gaps not counted
     int *by_name;                // tensors' numbers in the order of names
 } pf_parameters;
 
-// The table of a finished configuration. Errors: PF_ERROR_FAILED.
+// The table of a finished configuration. Errors: PF_ERROR_USAGE for what lora.also cannot name,
+// PF_ERROR_FAILED.
 pf_status pf_parameters_create(const struct pf_config *config, pf_parameters **out);
 void pf_parameters_free(pf_parameters *parameters);
 

@@ -33,6 +33,9 @@ typedef struct pf_layer_weights {
 
 typedef struct pf_weights {
     pf_buffer *parameters, *gradients, *projections; // the arenas; all below are views into them
+    size_t trained_size;                             // numbers of the second
+    pf_buffer *merged, *d_merged;                    // of the largest matrix with adapters; see adapters.h
+    pf_adapters (*adapters)[PF_LAYER_LINEARS];       // [layers], NULL: none
     pf_buffer *token, *d_token;                      // [A,D]
     pf_buffer *position, *d_position;                // [Lmax,D], learned
     pf_norm_weights

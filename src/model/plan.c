@@ -68,8 +68,15 @@ static pf_status plan_matmul(const struct pf_config *c, const pf_model_limits *l
 {
     pf_linear kinds[PF_LINEAR_KINDS];
     pf_linear_kinds(c, kinds);
-    for (int i = 0; i < PF_LINEAR_KINDS; i++)
+    for (int i = 0; i < PF_LINEAR_KINDS; i++) {
+        pf_adapters adapters;
+        if (pf_adapters_of(c, -1, i, &adapters)) {
+            kinds[i].adapters = &adapters;
+            plan->merged = largest(plan->merged, (size_t)kinds[i].in * (size_t)kinds[i].out * sizeof(float));
+        }
         PF_TRY(pf_linear_scratch_bytes(matmul, &kinds[i], limits->max_rows, limits->training, &plan->matmul));
+    }
+    plan->d_merged = limits->training ? plan->merged : 0;
     return PF_OK;
 }
 
@@ -175,7 +182,7 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
     const size_t F = (size_t)c->intermediate_size, A = (size_t)pf_config_outputs(c);
     const int32_t n_blocks = pf_blocks_at_most(limits->max_sequences, limits->max_rows);
     pf_plan plan = {
-        .parameters = request->parameters->trained_size * number,
+        .parameters = request->parameters->parameters_size * number,
         .projections = request->parameters->projections_size * number,
         .stream = rows * D * number,
         .stat = rows * 2 * number,
@@ -207,8 +214,8 @@ pf_status pf_plan_make(const pf_plan_request *request, pf_plan *out)
     plan.rows += (c->token_dropout ? rows * number : 0) + plan_labels(c, limits);
     plan_attention(c, limits, &plan);
     if (limits->training) {
-        plan.gradients = plan.parameters;
-        plan.moments = 2 * plan.parameters;
+        plan.gradients = request->parameters->trained_size * number;
+        plan.moments = 2 * plan.gradients;
         plan.d_stream = plan.d_branch = plan.stream;
         plan.d_wide = largest(plan.qkv, plan.hidden);
     }
@@ -246,6 +253,6 @@ uint64_t pf_plan_activation_bytes(const pf_plan *p, bool carry)
 
 uint64_t pf_plan_total_bytes(const pf_plan *p, bool carry)
 {
-    return p->parameters + p->gradients + p->moments + p->projections + pf_plan_activation_bytes(p, carry) +
-           p->scratch + p->matmul + p->reductions;
+    return p->parameters + p->gradients + p->moments + p->projections + p->merged + p->d_merged +
+           pf_plan_activation_bytes(p, carry) + p->scratch + p->matmul + p->reductions;
 }

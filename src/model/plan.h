@@ -43,6 +43,7 @@ int32_t pf_position_room(const pf_model_limits *limits);
 typedef struct pf_plan {
     size_t parameters, gradients, moments; // moments: both of AdamW's
     size_t projections;
+    size_t merged, d_merged; // the largest matrix with adapters; the latter only when training
     // of a layer
     size_t stream;     // x [N,D], twice a layer: before attention and before the feed-forward
     size_t stat;       // LN's mean and 1/deviation [N,2], twice a layer

@@ -8,7 +8,7 @@ static pf_status move_weights(pf_model *from, pf_model *to)
 {
     pf_status status;
     void *parameters = NULL, *projections = NULL;
-    PF_TRY_OR(done, pf_alloc(&parameters, from->params->trained_size, sizeof(float), "parameters"));
+    PF_TRY_OR(done, pf_alloc(&parameters, from->params->parameters_size, sizeof(float), "parameters"));
     PF_TRY_OR(done, pf_alloc(&projections, from->params->projections_size, sizeof(float), "projections"));
     PF_TRY_OR(done, pf_model_download(from, parameters, projections));
     PF_TRY_OR(done, pf_model_upload(to, parameters, projections));

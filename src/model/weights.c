@@ -17,11 +17,12 @@ static pf_status view(pf_weights *w, pf_buffer *arena, size_t offset, size_t cou
     return PF_OK;
 }
 
+// What is not trained has no gradient.
 static pf_status view_pair(pf_weights *w, size_t offset, size_t count, pf_buffer **weight,
                            pf_buffer **gradient)
 {
     PF_TRY(view(w, w->parameters, offset, count, weight));
-    return view(w, w->gradients, offset, count, gradient);
+    return offset < w->trained_size ? view(w, w->gradients, offset, count, gradient) : PF_OK;
 }
 
 static pf_status view_norm(pf_weights *w, size_t weight, size_t bias, int D, pf_norm_weights *out)
@@ -34,6 +35,40 @@ static pf_status view_linear(pf_weights *w, size_t weight, size_t bias, pf_linea
 {
     PF_TRY(view_pair(w, weight, (size_t)out->out * (size_t)out->in, &out->weight, &out->d_weight));
     return view_pair(w, bias, (size_t)out->out, &out->bias, &out->d_bias);
+}
+
+static pf_status view_adapters(pf_weights *w, const struct pf_config *c, int layer,
+                               const pf_layer_parameters *p)
+{
+    pf_layer_weights *l = &w->layers[layer];
+    pf_linear *const linears[PF_LAYER_LINEARS] = {&l->qkv, &l->output, &l->up, &l->down};
+    for (int i = 0; i < PF_LAYER_LINEARS; i++) {
+        pf_adapters *a = &w->adapters[layer][i];
+        if (!pf_adapters_of(c, layer, i, a)) continue;
+        for (int part = 0; part < a->n_parts; part++) {
+            const int target = pf_adapters_first_target(i) + part;
+            const pf_lora_shape shape = pf_lora_shape_of(c, target);
+            pf_adapter *to = &a->part[part];
+            const size_t r = (size_t)a->rank;
+            PF_TRY(view_pair(w, p->lora_down[target], r * (size_t)shape.in, &to->down, &to->d_down));
+            PF_TRY(view_pair(w, p->lora_up[target], r * (size_t)shape.out, &to->up, &to->d_up));
+        }
+        a->merged = w->merged;
+        a->d_merged = w->d_merged;
+        linears[i]->adapters = a;
+    }
+    return PF_OK;
+}
+
+static pf_status create_adapters(pf_weights *w, const struct pf_config *c, const pf_parameters *p)
+{
+    void *memory = NULL;
+    if (c->lora.rank == 0) return PF_OK;
+    PF_TRY(pf_alloc(&memory, (size_t)c->num_hidden_layers, sizeof *w->adapters, "adapters"));
+    w->adapters = memory;
+    for (int layer = 0; layer < c->num_hidden_layers; layer++)
+        PF_TRY(view_adapters(w, c, layer, &p->layer[layer]));
+    return PF_OK;
 }
 
 static pf_status view_layer(pf_weights *w, const struct pf_config *c, const pf_layer_parameters *p,
@@ -76,6 +111,9 @@ static pf_status create_arenas(pf_device *device, const pf_plan *plan, pf_weight
     if (plan->gradients) PF_TRY(pf_buffer_create(device, plan->gradients, "gradients", &w->gradients));
     if (plan->projections)
         PF_TRY(pf_buffer_create(device, plan->projections, "projections", &w->projections));
+    if (plan->merged) PF_TRY(pf_buffer_create(device, plan->merged, "merged weights", &w->merged));
+    if (plan->d_merged)
+        PF_TRY(pf_buffer_create(device, plan->d_merged, "gradient of merged weights", &w->d_merged));
     return PF_OK;
 }
 
@@ -84,6 +122,7 @@ pf_status pf_weights_create(pf_device *device, const struct pf_config *c, const 
 {
     const size_t D = (size_t)c->hidden_size;
     void *memory = NULL;
+    w->trained_size = p->trained_size;
     PF_TRY(create_arenas(device, plan, w));
     PF_TRY(pf_alloc(&memory, (size_t)c->num_hidden_layers, sizeof(pf_layer_weights), "layers"));
     w->layers = memory;
@@ -94,6 +133,7 @@ pf_status pf_weights_create(pf_device *device, const struct pf_config *c, const 
         view_norm(w, p->embedding_norm_weight, p->embedding_norm_bias, c->hidden_size, &w->embedding_norm));
     for (int layer = 0; layer < c->num_hidden_layers; layer++)
         PF_TRY(view_layer(w, c, &p->layer[layer], &w->layers[layer]));
+    PF_TRY(create_adapters(w, c, p));
     PF_TRY(view_norm(w, p->norm_weight, p->norm_bias, c->hidden_size, &w->norm));
     if (c->norm_placement == PF_NORM_POST) shift_norms(w, c->num_hidden_layers);
     w->transform = (pf_linear){.in = c->hidden_size, .out = c->hidden_size};
@@ -110,6 +150,9 @@ void pf_weights_free(pf_weights *w)
     pf_buffer_free(w->parameters);
     pf_buffer_free(w->gradients);
     pf_buffer_free(w->projections);
+    pf_buffer_free(w->merged);
+    pf_buffer_free(w->d_merged);
+    pf_free(w->adapters);
     pf_free(w->views);
     pf_free(w->layers);
 }

@@ -100,6 +100,6 @@ static pf_status run_positions(pf_embedding *op, const pf_embedding_backward *ca
 pf_status pf_embedding_run_backward(pf_embedding *op, const pf_embedding_backward *call)
 {
     if (call->rows == 0) return PF_OK;
-    PF_TRY(run_tokens(op, call));
+    if (call->dtoken_table) PF_TRY(run_tokens(op, call));
     return call->dposition_table ? run_positions(op, call) : PF_OK;
 }

@@ -28,7 +28,7 @@ typedef struct pf_embedding_forward {
 
 pf_status pf_embedding_run(pf_embedding *op, const pf_embedding_forward *call);
 
-//   dtoken_table     [A,D]     is added to
+//   dtoken_table     [A,D]     is added to; NULL: not wanted
 //   dposition_table  [Lmax,D]  is added to; NULL: not wanted (positions fixed or none)
 //   dx               [N,D]
 //   sequences        where they lie, token p of each at position p; needed for dposition_table

@@ -69,9 +69,12 @@ pf_status pf_layer_norm_run_backward(pf_layer_norm *op, const pf_layer_norm_back
                              pf_arg_buffer(call->x), pf_arg_buffer(call->stat), pf_arg_buffer(call->weight),
                              pf_arg_buffer(call->add ? call->add : call->dx), pf_arg_int(call->add != NULL),
                              pf_arg_int(call->rows), pf_arg_int(parts.rows_each))));
-    const pf_work sum = {.groups = {pf_part_groups(op->device, op->width), 2},
+    const int first = call->dweight ? 0 : 1, last = call->dbias ? 1 : 0;
+    if (first > last) return PF_OK;
+    const pf_work sum = {.groups = {pf_part_groups(op->device, op->width), (size_t)(last - first + 1)},
                          .bytes = 8.0 * parts.count * op->width};
     return pf_launch(op->backward_sum, sum,
-                     PF_ARGS(pf_arg_buffer(call->dweight), pf_arg_buffer(call->dbias), pf_arg_buffer(op->part),
-                             pf_arg_int(parts.count)));
+                     PF_ARGS(pf_arg_buffer(call->dweight ? call->dweight : call->dbias),
+                             pf_arg_buffer(call->dbias ? call->dbias : call->dweight),
+                             pf_arg_buffer(op->part), pf_arg_int(parts.count), pf_arg_int(first)));
 }

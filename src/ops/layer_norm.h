@@ -28,7 +28,7 @@ pf_status pf_layer_norm_run(pf_layer_norm *op, const pf_layer_norm_forward *call
 //
 //   dx              [N,D]  is overwritten: the gradient of x, plus `add`
 //   add             [N,D]  the gradient that reaches x past the norm; may be dx itself; NULL: none
-//   dweight, dbias  [D]    are added to
+//   dweight, dbias  [D]    are added to; NULL: not wanted
 typedef struct pf_layer_norm_backward {
     pf_buffer *dx, *dweight, *dbias;
     const pf_buffer *dy, *x, *stat, *weight, *add;

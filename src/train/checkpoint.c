@@ -41,12 +41,17 @@ static void moment_list_free(moment_list *list)
     pf_free(list->numbers);
 }
 
+static bool has_moments(const pf_parameter *p)
+{
+    return p->is_trained && !p->is_frozen;
+}
+
 static pf_status allocate_numbers(const pf_parameters *parameters, float **out)
 {
     size_t most = 0;
     void *memory = NULL;
     for (int i = 0; i < parameters->n_tensors; i++)
-        if (parameters->tensor[i].is_trained && parameters->tensor[i].count > most)
+        if (has_moments(&parameters->tensor[i]) && parameters->tensor[i].count > most)
             most = parameters->tensor[i].count;
     PF_TRY(pf_alloc(&memory, most, sizeof(float), "moments of a tensor"));
     *out = memory;
@@ -65,7 +70,7 @@ static pf_status moment_list_create(const pf_parameters *parameters, moment_list
     list->range = memory;
     for (size_t i = 0; i < most; i++) {
         const pf_parameter *p = &parameters->tensor[i / 2];
-        if (!p->is_trained) continue;
+        if (!has_moments(p)) continue;
         const int n = list->count++;
         moment_name(list->name[n], p, i % 2 ? 'v' : 'm');
         list->spec[n] = (pf_tensor_spec){list->name[n], PF_F32, p->rank, {p->shape[0], p->shape[1]}};
@@ -118,7 +123,7 @@ pf_status pf_checkpoint_read_moments(const char *checkpoint, const pf_parameters
     PF_TRY_OR(done, allocate_numbers(parameters, &numbers));
     for (int i = 0; i < parameters->n_tensors; i++) {
         const pf_parameter *p = &parameters->tensor[i];
-        if (!p->is_trained) continue;
+        if (!has_moments(p)) continue;
         for (pf_moment moment = PF_MOMENT_M; moment <= PF_MOMENT_V; moment++) {
             const pf_moment_range range = {moment, p->offset, p->count};
             PF_TRY_OR(done, read_moment(file, p, moment, numbers));

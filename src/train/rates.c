@@ -6,34 +6,16 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/patterns.h"
 #include "base/text.h"
 #include "ops/adamw.h"
 
 _Static_assert((int)PF_TENSOR_ALIGNMENT % (int)PF_RATE_BLOCK == 0, "a tensor begins with a block");
 
-// The next pattern of a list with commas, in `out`; false behind the last.
-static bool next_pattern(const char **list, char out[PF_PATTERNS_BYTES])
-{
-    if (!**list) return false;
-    const size_t length = strcspn(*list, ",");
-    memcpy(out, *list, length);
-    out[length] = '\0';
-    *list += length + ((*list)[length] == ',');
-    return true;
-}
-
-static bool is_frozen(const struct pf_config *config, const char *name)
-{
-    char pattern[PF_PATTERNS_BYTES];
-    for (const char *list = config->train.freeze; next_pattern(&list, pattern);)
-        if (fnmatch(pattern, name, 0) == 0) return true;
-    return false;
-}
-
 static pf_status check_patterns(const struct pf_config *config, const pf_parameters *all)
 {
     char pattern[PF_PATTERNS_BYTES], quoted[PF_QUOTE_BYTES];
-    for (const char *list = config->train.freeze; next_pattern(&list, pattern);) {
+    for (const char *list = config->train.freeze; pf_patterns_next(&list, pattern, sizeof pattern);) {
         bool is_used = false;
         for (int i = 0; i < all->n_tensors && !is_used; i++)
             is_used = all->tensor[i].is_trained && fnmatch(pattern, all->tensor[i].name, 0) == 0;
@@ -55,8 +37,22 @@ static int layers_above(const pf_parameters *all, const pf_parameter *tensor)
 
 static float rate_of(const struct pf_config *config, const pf_parameters *all, const pf_parameter *tensor)
 {
-    if (is_frozen(config, tensor->name)) return 0;
+    if (tensor->is_frozen || pf_patterns_match(config->train.freeze, tensor->name)) return 0;
     return (float)pow(config->train.layer_decay, layers_above(all, tensor));
+}
+
+// Where the backward pass may end.
+static int lowest_trained(const struct pf_config *config, const pf_parameters *all)
+{
+    int lowest = all->n_layers;
+    for (int i = 0; i < all->n_tensors; i++) {
+        const pf_parameter *tensor = &all->tensor[i];
+        const int layer = layers_above(all, tensor) > all->n_layers ? -1
+                          : tensor->layer < 0                       ? all->n_layers
+                                                                    : tensor->layer;
+        if (tensor->is_trained && layer < lowest && rate_of(config, all, tensor) > 0) lowest = layer;
+    }
+    return lowest;
 }
 
 // Tensors that join the one before may share a block with it.
@@ -75,15 +71,10 @@ static pf_status set_tensor(pf_rates *r, const pf_parameter *tensor, float rate)
 static pf_status fill(const struct pf_config *config, const pf_parameters *all, pf_rates *r)
 {
     bool is_any_trained = false;
-    r->lowest = all->n_layers;
     for (int i = 0; i < all->n_tensors; i++) {
         const pf_parameter *tensor = &all->tensor[i];
-        if (!tensor->is_trained) continue;
+        if (!tensor->is_trained || tensor->is_frozen) continue;
         const float rate = rate_of(config, all, tensor);
-        const int layer = layers_above(all, tensor) > all->n_layers ? -1
-                          : tensor->layer < 0                       ? all->n_layers
-                                                                    : tensor->layer;
-        if (rate > 0 && layer < r->lowest) r->lowest = layer;
         is_any_trained |= rate > 0;
         PF_TRY(set_tensor(r, tensor, rate));
     }
@@ -95,7 +86,7 @@ static pf_status fill(const struct pf_config *config, const pf_parameters *all, 
 pf_status pf_rates_create(const struct pf_config *config, const pf_parameters *parameters, pf_rates *out)
 {
     void *memory = NULL;
-    pf_rates r = {.lowest = -1};
+    pf_rates r = {.lowest = lowest_trained(config, parameters)};
     *out = r;
     if (!config->train.freeze[0] && config->train.layer_decay == 1) return PF_OK;
     PF_TRY(check_patterns(config, parameters));

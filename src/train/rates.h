@@ -11,13 +11,13 @@ typedef struct pf_rates {
     float
         *rate; // [count] of blocks of PF_RATE_BLOCK numbers, in the layout of the parameters; NULL: 1 for all
     size_t count;
-    int lowest; // the lowest layer that is not frozen or has something unfrozen below it; -1: the embedding
+    int lowest; // the lowest layer of which something is trained; -1: the embedding
 } pf_rates;
 
-// The rate of a tensor: 0 if a pattern of train.freeze is its name's, else layer_decay to the power of the
-// layers above it, the embedding below the lowest. Errors: PF_ERROR_USAGE for a pattern that no trained
-// tensor has, for tensors that lie too close together to have rates of their own, and if nothing is left to
-// train.
+// The rate of a tensor: 0 if adapters leave it as it is or a pattern of train.freeze is its name's, else
+// layer_decay to the power of the layers above it, the embedding below the lowest. Errors: PF_ERROR_USAGE for
+// a pattern that no trained tensor has, for tensors that lie too close together to have rates of their own,
+// and if nothing is left to train.
 pf_status pf_rates_create(const struct pf_config *config, const pf_parameters *parameters, pf_rates *out);
 void pf_rates_free(pf_rates *rates);
 

@@ -35,9 +35,9 @@ static pf_status clear_moments(pf_trainer *t)
 static pf_status create_rates(pf_trainer *t)
 {
     PF_TRY(pf_rates_create(pf_model_config(t->model), pf_model_params(t->model), &t->rates));
+    pf_model_train_from(t->model, t->rates.lowest);
     if (!t->rates.rate) return PF_OK;
     const size_t bytes = t->rates.count * sizeof(float);
-    pf_model_train_from(t->model, t->rates.lowest);
     PF_TRY(pf_buffer_create(pf_model_device(t->model), bytes, "learning rates", &t->rate));
     return pf_buffer_write(t->rate, 0, t->rates.rate, bytes);
 }
@@ -140,7 +140,8 @@ static const char *tensor_at(const pf_parameters *parameters, size_t index)
 {
     for (int i = 0; i < parameters->n_tensors; i++) {
         const pf_parameter *p = &parameters->tensor[i];
-        if (p->is_trained && index >= p->offset && index - p->offset < p->count) return p->name;
+        if (p->is_trained && !p->is_frozen && index >= p->offset && index - p->offset < p->count)
+            return p->name;
     }
     return NULL;
 }

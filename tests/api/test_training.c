@@ -18,7 +18,7 @@ static const char *const shapes[][2] = {
     {"attention.kernel=relu", "objective=mlm"},    {"attention.type=softmax", "objective=mlm"},
     {"attention.type=softmax", "objective=clm"},   {"train.recompute=on", "objective=mlm"},
     {"train.recompute=2", "objective=clm"},        {"compute.storage=bf16", "objective=mlm"},
-    {"compute.storage=fp16", "train.recompute=2"},
+    {"compute.storage=fp16", "train.recompute=2"}, {"lora.rank=4", "lora.targets=*"},
 };
 
 static pf_training_options options_for(const char *run, const char *const *settings, int n_settings)

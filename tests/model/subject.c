@@ -27,13 +27,13 @@ subject subject_create(const char *const *settings, int n_settings, bool trainin
     must(pf_config_finish(&config, PF_CONFIG_USER));
     must(pf_model_create(test_device(), &config, &limits, &s.model));
     s.params = pf_model_params(s.model);
-    s.trained = calloc(s.params->trained_size, sizeof *s.trained);
+    s.trained = calloc(s.params->parameters_size, sizeof *s.trained);
     float *projections = calloc(s.params->projections_size + 1, sizeof *projections);
     must(pf_init_parameters(&config, s.params, 5, s.trained, projections));
-    // Biases begin at 0 and norms at 1, where some mistakes do not show.
+    // Biases begin at 0, as half of the adapters do, and norms at 1, where some mistakes do not show.
     for (int i = 0; i < s.params->n_tensors; i++) {
         const pf_parameter *p = &s.params->tensor[i];
-        for (size_t n = 0; p->is_trained && p->rank == 1 && n < p->count; n++)
+        for (size_t n = 0; p->is_trained && (p->rank == 1 || p->is_adapter) && n < p->count; n++)
             s.trained[p->offset + n] += (float)(0.1 * pf_random_normal(1, PF_RANDOM_TEST, p->offset, n));
     }
     must(pf_model_upload(s.model, s.trained, projections));
@@ -90,8 +90,8 @@ static double loss_of(pf_model *model, const pf_batch *batch)
 static double loss_beside(const subject *s, const pf_parameter *p, const float *direction, double step,
                           const pf_batch *batch)
 {
-    float *moved = malloc(s->params->trained_size * sizeof *moved);
-    memcpy(moved, s->trained, s->params->trained_size * sizeof *moved);
+    float *moved = malloc(s->params->parameters_size * sizeof *moved);
+    memcpy(moved, s->trained, s->params->parameters_size * sizeof *moved);
     for (size_t i = 0; i < p->count; i++) moved[p->offset + i] += (float)(step * (double)direction[i]);
     must(pf_model_upload(s->model, moved, NULL));
     free(moved);
@@ -126,7 +126,7 @@ void subject_check_gradients(const subject *s, const pf_batch *batch)
     must(pf_buffer_read(pf_model_gradients(s->model), 0, gradient, size * sizeof *gradient));
     for (int i = 0; i < s->params->n_tensors; i++) {
         const pf_parameter *p = &s->params->tensor[i];
-        if (p->is_trained) check_gradient(s, p, gradient + p->offset, batch);
+        if (p->is_trained && !p->is_frozen) check_gradient(s, p, gradient + p->offset, batch);
     }
     free(gradient);
 }

@@ -25,6 +25,7 @@ static const char *const kinds[][SETTINGS] = {
      "attention.kernel=elu1"},
     {"embedding_norm=true", "position_embedding_type=learned_rotary", "token_dropout=true",
      "attention.kernel=sigmoid"},
+    {"attention.kernel=elu1", "lora.rank=2", "lora.targets=value,up,down", "lora.also=*.norm.weight"},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -28,6 +28,8 @@ static const char *const kinds[][SETTINGS] = {
     {"objective=mlm", "position_embedding_type=learned_rotary", "attention.kernel=elu1", "token_dropout=true",
      "rotary_frequencies=[1,0.5,0.2,0.1,0.05,0.01]", "head_transform=true", "tie_word_embeddings=true",
      "contact_head=true"},
+    {"objective=mlm", "position_embedding_type=learned", "attention.kernel=elu1", "lora.rank=3",
+     "lora.targets=*", "lora.also=embed.position.weight,norm.bias,head.*"},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
