@@ -187,19 +187,6 @@ static pf_status measure_language(const eval_options *o, pf_model *model)
     return status == PF_OK ? print_result(o, &result) : status;
 }
 
-static pf_status print_task(const eval_options *o, const struct pf_task_config *task,
-                            const pf_task_result *result)
-{
-    pf_output *out;
-    const pf_status status = pf_output_open(o->output, &out);
-    if (status != PF_OK) return status;
-    if (o->json)
-        pf_task_report_json(out, task, result);
-    else
-        pf_task_report_table(out, task, result);
-    return pf_output_commit(out);
-}
-
 static pf_status predict_all(const pf_common *common, pf_predict *predict, pf_task_evaluation *evaluation)
 {
     const pf_prediction *predictions;
@@ -226,7 +213,7 @@ static pf_status measure_task(const eval_options *o, pf_model *model)
     if (status == PF_OK) status = pf_predict_open(model, &options, &predict);
     if (status == PF_OK) status = predict_all(&o->common, predict, evaluation);
     if (status == PF_OK) status = pf_task_report_finish(&o->common, evaluation, &result);
-    if (status == PF_OK) status = print_task(o, task, &result);
+    if (status == PF_OK) status = pf_task_report_write(o->output, o->json, task, &result);
     if (status == PF_OK) status = pf_task_plot(o->labels.plot, task, &result);
     pf_task_evaluation_close(evaluation);
     pf_predict_close(predict);

@@ -156,18 +156,12 @@ static pf_status open_job(job *j, pf_device *device)
     return status == PF_OK ? pf_output_open(o->output, &j->out) : status;
 }
 
-// Figures to --json, else to stdout, where the predictions are not.
+// To --json, else to stdout, where the predictions are not.
 static pf_status write_figures(const job *j, const pf_task_result *result)
 {
     const struct pf_task_config *task = &pf_model_config(j->model)->task;
-    pf_output *out;
-    const pf_status status = pf_output_open(j->o->json, &out);
-    if (status != PF_OK) return status;
-    if (j->o->json)
-        pf_task_report_json(out, task, result);
-    else
-        pf_task_report_table(out, task, result);
-    return pf_output_commit(out);
+    const pf_status status = pf_task_report_write(j->o->json, j->o->json != NULL, task, result);
+    return status == PF_OK ? pf_task_plot(j->o->labels.plot, task, result) : status;
 }
 
 static pf_status write_predictions(const predict_options *o, pf_device *device)
@@ -182,8 +176,6 @@ static pf_status write_predictions(const predict_options *o, pf_device *device)
         j.out = NULL;
     }
     if (status == PF_OK && j.evaluation) status = write_figures(&j, &result);
-    if (status == PF_OK && j.evaluation)
-        status = pf_task_plot(o->labels.plot, &pf_model_config(j.model)->task, &result);
     pf_output_discard(j.out);
     pf_task_evaluation_close(j.evaluation);
     pf_predict_close(j.predict);
@@ -195,7 +187,8 @@ static pf_status check(const predict_options *o)
 {
     if (o->json && !o->labels.labels)
         return pf_tool_fail(PF_ERROR_USAGE, "--json is for the figures of --labels TSV: give these too");
-    if (o->labels.labels && !o->output && !o->json)
+    const bool is_stdout = !o->output || !strcmp(o->output, "-");
+    if (o->labels.labels && is_stdout && !o->json)
         return pf_tool_fail(PF_ERROR_USAGE,
                             "--labels prints figures where the predictions go: give these a file with -o, "
                             "or the figures one with --json");
@@ -217,20 +210,15 @@ const pf_command pf_command_predict = {
     .summary = "predict a user's labels for sequences or residues",
     .operands = "MODEL FASTA...",
     .details =
-        "MODEL has a head for labels: `performer train --task classification --labels TSV` makes one. "
-        "Prints a table\n"
-        "with a header row: id, length, prediction, and of classes a column for each with its "
-        "probability; a model of\n"
-        "residues has a line for each residue: id, position (from 1), residue, prediction and "
-        "probabilities. Of a\n"
-        "regression the prediction is in the labels' units. Sequences longer than the model allows "
-        "are cut; with\n"
-        "--long window a sequence's prediction is the mean over its windows, each counting with its "
-        "residues.\n"
-        "With --labels the predictions are measured: correlations and errors of a regression; of classes "
-        "accuracy,\n"
-        "MCC, AUC and more, and the confusion matrix. Each figure has a 95 % interval, from samples of the "
-        "sequences.",
+        "MODEL has a head for labels: `performer train --task classification --labels TSV` makes one.\n"
+        "Prints a table with a header row: id, length, prediction, and of classes a column for each\n"
+        "with its probability. A model of residues has a line for each residue: id, position (from 1),\n"
+        "residue, prediction and probabilities. Of a regression the prediction is in the labels'\n"
+        "units. Sequences longer than the model allows are cut; with --long window a sequence's\n"
+        "prediction is the mean over its windows, each counting with its residues.\n"
+        "With --labels the predictions are measured: correlations and errors of a regression; of\n"
+        "classes accuracy, MCC, AUC and more, and the confusion matrix. Each figure has a 95 %\n"
+        "interval, by samples of the sequences.",
     .example = "performer predict run proteins.fasta -o predictions.tsv\n"
                "performer predict run proteins.fasta --threshold 0.9 --positive secreted\n"
                "performer predict run test.fasta -o predictions.tsv --labels labels.tsv --plot roc.svg\n"

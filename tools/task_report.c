@@ -68,7 +68,7 @@ static void print_confusion(pf_output *out, const struct pf_task_config *task, c
     pf_output_print(out, "\n");
 }
 
-void pf_task_report_table(pf_output *out, const struct pf_task_config *task, const pf_task_result *r)
+static void print_table(pf_output *out, const struct pf_task_config *task, const pf_task_result *r)
 {
     const char *name;
     double value;
@@ -131,7 +131,7 @@ static void print_classes(pf_output *out, const struct pf_task_config *task, con
     pf_output_print(out, "]");
 }
 
-void pf_task_report_json(pf_output *out, const struct pf_task_config *task, const pf_task_result *r)
+static void print_json(pf_output *out, const struct pf_task_config *task, const pf_task_result *r)
 {
     const char *name;
     double value;
@@ -146,4 +146,17 @@ void pf_task_report_json(pf_output *out, const struct pf_task_config *task, cons
     if (r->has_intervals) print_intervals(out, r);
     if (r->confusion) print_classes(out, task, r->confusion);
     pf_output_print(out, "}\n");
+}
+
+pf_status pf_task_report_write(const char *path, bool as_json, const struct pf_task_config *task,
+                               const pf_task_result *result)
+{
+    pf_output *out;
+    const pf_status status = pf_output_open(path, &out);
+    if (status != PF_OK) return status;
+    if (as_json)
+        print_json(out, task, result);
+    else
+        print_table(out, task, result);
+    return pf_output_commit(out);
 }

@@ -39,8 +39,9 @@ pf_status pf_label_flags_open(const pf_common *common, const pf_label_flags *fla
 // Measures, and prints warnings.
 pf_status pf_task_report_finish(const pf_common *common, pf_task_evaluation *evaluation, pf_task_result *out);
 
-void pf_task_report_table(pf_output *out, const struct pf_task_config *task, const pf_task_result *result);
-void pf_task_report_json(pf_output *out, const struct pf_task_config *task, const pf_task_result *result);
+// To the file `path`, NULL: stdout.
+pf_status pf_task_report_write(const char *path, bool as_json, const struct pf_task_config *task,
+                               const pf_task_result *result);
 // An SVG; nothing where `path` is NULL.
 pf_status pf_task_plot(const char *path, const struct pf_task_config *task, const pf_task_result *result);
 
