@@ -251,43 +251,51 @@ static void print_slope(pf_output *out, const pf_ablation *a, const pf_swap_resu
                         (n * xy - x * y) / (n * xx - x * x));
 }
 
-static const pf_swap_row *find_redraw(const pf_swap_results *all, const pf_swap_row *like, int64_t redraw)
+// The arm that differs in the interval alone.
+static const pf_arm *find_redraw(const pf_ablation *a, const pf_arm *like, int64_t redraw)
 {
-    for (int i = 0; i < all->n_rows; i++) {
-        const pf_swap_row *r = &all->row[i];
-        if (r->kernel == like->kernel && r->features == like->features && r->redraw == redraw &&
-            !strcmp(r->tuned, like->tuned))
-            return r;
+    for (int i = 0; i < a->n_arms; i++) {
+        const pf_arm *arm = &a->arm[i];
+        if (arm->kernel == like->kernel && arm->features == like->features && arm->seed == like->seed &&
+            arm->redraw == redraw && !strcmp(arm->tuned, like->tuned))
+            return arm;
     }
     return NULL;
 }
 
-// Rows of one interval against those of the first one: mean over M, with the standard error of that.
-static void print_redraw(pf_output *out, const pf_swap_results *all, int64_t first, int64_t redraw)
+static void print_difference(pf_output *out, pf_statistic *s)
 {
-    pf_statistic after = {0}, fresh = {0};
-    for (int i = 0; i < all->n_rows; i++) {
-        const pf_swap_row *r = &all->row[i];
-        const pf_swap_row *other = r->features && r->redraw == first ? find_redraw(all, r, redraw) : NULL;
-        if (!other || !r->after.count || !other->after.count) continue;
-        pf_statistic_add(&after, other->after.mean - r->after.mean);
-        pf_statistic_add(&fresh, other->fresh.mean - r->fresh.mean);
-    }
-    if (after.count == 0) return;
-    after = pf_statistic_finish(after), fresh = pf_statistic_finish(fresh);
-    const double root = sqrt(after.count);
-    pf_output_print(
-        out,
-        "New projections every %" PRId64 " steps: the loss is %+.4f ± %.4f after training, %+.4f ± %.4f with "
-        "projections never seen (mean over %d M, standard error), against ",
-        redraw, after.mean, after.deviation / root, fresh.mean, fresh.deviation / root, after.count);
-    if (first)
-        pf_output_print(out, "every %" PRId64 ".\n", first);
-    else
-        pf_output_print(out, "the same all the time.\n");
+    *s = pf_statistic_finish(*s);
+    pf_output_print(out, "%+.4f", s->mean);
+    if (s->count > 1) pf_output_print(out, " ± %.4f", s->deviation / sqrt(s->count));
 }
 
-static void print_redraws(pf_output *out, const pf_swap_results *all)
+// Arms of one interval against those of the first one, pair by pair: mean and its standard error.
+static void print_redraw(pf_output *out, const pf_ablation *a, int64_t first, int64_t redraw)
+{
+    pf_statistic after = {0}, fresh = {0};
+    for (int i = 0; i < a->n_arms; i++) {
+        const pf_arm *arm = &a->arm[i],
+                     *other = arm->features && arm->redraw == first ? find_redraw(a, arm, redraw) : NULL;
+        if (!other || arm->failure || other->failure) continue;
+        pf_statistic_add(&after, losses_of_arms(a, PF_MEASURE_AFTER, other, 1).mean -
+                                     losses_of_arms(a, PF_MEASURE_AFTER, arm, 1).mean);
+        pf_statistic_add(&fresh, losses_of_arms(a, PF_MEASURE_FRESH, other, 1).mean -
+                                     losses_of_arms(a, PF_MEASURE_FRESH, arm, 1).mean);
+    }
+    if (after.count == 0) return;
+    pf_output_print(out, "New projections every %" PRId64 " steps change the loss after training by ",
+                    redraw);
+    print_difference(out, &after);
+    pf_output_print(out, ", with projections never seen by ");
+    print_difference(out, &fresh);
+    if (first)
+        pf_output_print(out, " (%d pairs; against every %" PRId64 ").\n", after.count, first);
+    else
+        pf_output_print(out, " (%d pairs; against the same all the time).\n", after.count);
+}
+
+static void print_redraws(pf_output *out, const pf_ablation *a, const pf_swap_results *all)
 {
     int first = 0;
     while (first < all->n_rows && !all->row[first].features) first++;
@@ -295,7 +303,7 @@ static void print_redraws(pf_output *out, const pf_swap_results *all)
         const pf_swap_row *r = &all->row[i];
         bool is_new = r->tuned[0] && r->redraw != all->row[first].redraw;
         for (int j = first; j < i; j++) is_new &= all->row[j].redraw != r->redraw;
-        if (is_new) print_redraw(out, all, all->row[first].redraw, r->redraw);
+        if (is_new) print_redraw(out, a, all->row[first].redraw, r->redraw);
     }
 }
 
@@ -307,7 +315,7 @@ static pf_status print_table(const pf_ablation *a, const pf_swap_results *all)
     print_rows(out, all);
     pf_output_print(out, "\n");
     print_slope(out, a, all);
-    print_redraws(out, all);
+    print_redraws(out, a, all);
     return pf_output_commit(out);
 }
 

@@ -28,7 +28,8 @@ typedef struct recipe {
     const pf_ablation_plan *plan;
     const char *kernel[PF_MOST_WORDS];
     const tuning *tuning[TUNINGS];
-    int n_kernels, n_tunings;
+    int64_t redraw[PF_MOST_WORDS];
+    int n_kernels, n_tunings, n_redraws;
     int32_t base;  // M where one thing is compared at a time
     double rate;   // of fine-tuning
     pf_arm *exact; // NULL: it is given
@@ -91,6 +92,35 @@ static pf_status read_tunings(recipe *r)
     }
     free(words.text);
     return status;
+}
+
+// A number that comes twice would be taken for another seed.
+static pf_status check_different(const char *option, const int64_t *number, int count)
+{
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < i; j++)
+            if (number[i] == number[j])
+                return pf_tool_fail(PF_ERROR_USAGE, "ablate: --%s: %" PRId64 " is given twice", option,
+                                    number[i]);
+    return PF_OK;
+}
+
+// Intervals that are longer than the training are all the same: never.
+static pf_status read_redraws(recipe *r)
+{
+    for (int i = 0; i < r->plan->n_redraws; i++) {
+        const int64_t interval = r->plan->redraw[i];
+        if (r->n_redraws == PF_MOST_WORDS)
+            return pf_tool_fail(PF_ERROR_USAGE, "ablate: --redraw: more than %d numbers", PF_MOST_WORDS);
+        if (interval < r->plan->fine_tune_steps)
+            r->redraw[r->n_redraws++] = interval;
+        else
+            pf_warn(r->a->common,
+                    "new projections every %" PRId64 " steps never come in %" PRId64 "; left out", interval,
+                    r->plan->fine_tune_steps);
+    }
+    if (r->n_redraws == 0) r->redraw[r->n_redraws++] = 0;
+    return PF_OK;
 }
 
 // attention.type of a swapped model of so many layers.
@@ -223,22 +253,14 @@ static pf_status add_arms(const recipe *r)
 {
     const pf_ablation_plan *plan = r->plan;
     pf_status status = add_trained_on(r);
-    for (int i = 0; i < plan->n_redraws; i++) {
-        if (plan->redraw[i] >= plan->fine_tune_steps && plan->n_redraws > 1) {
-            pf_warn(r->a->common,
-                    "new projections every %" PRId64 " steps never come in %" PRId64 "; left out",
-                    plan->redraw[i], plan->fine_tune_steps);
-            continue;
-        }
+    for (int i = 0; i < r->n_redraws; i++)
         for (int m = 0; m < plan->n_features && status == PF_OK; m++)
-            status = add_swapped(r, r->kernel[0], (int32_t)plan->features[m], plan->redraw[i], r->tuning[0]);
-    }
+            status = add_swapped(r, r->kernel[0], (int32_t)plan->features[m], r->redraw[i], r->tuning[0]);
     for (int t = 1; t < r->n_tunings && status == PF_OK; t++)
-        status = add_swapped(r, r->kernel[0], r->base, plan->redraw[0], r->tuning[t]);
+        status = add_swapped(r, r->kernel[0], r->base, r->redraw[0], r->tuning[t]);
     for (int k = 1; k < r->n_kernels && status == PF_OK; k++)
-        status = add_swapped(r, r->kernel[k], r->base, plan->redraw[0], r->tuning[0]);
-    return status == PF_OK && r->exact ? add_swapped(r, r->kernel[0], r->base, plan->redraw[0], NULL)
-                                       : status;
+        status = add_swapped(r, r->kernel[k], r->base, r->redraw[0], r->tuning[0]);
+    return status == PF_OK && r->exact ? add_swapped(r, r->kernel[0], r->base, r->redraw[0], NULL) : status;
 }
 
 // --- measurements -------------------------------------------------------------------------------
@@ -293,6 +315,9 @@ pf_status pf_ablation_make_swap(pf_ablation *a, const pf_ablation_plan *plan)
     recipe r = {.a = a, .plan = plan};
     pf_status status = read_kernels(&r);
     if (status == PF_OK) status = read_tunings(&r);
+    if (status == PF_OK) status = check_different("num-features", plan->features, plan->n_features);
+    if (status == PF_OK) status = check_different("redraw", plan->redraw, plan->n_redraws);
+    if (status == PF_OK) status = read_redraws(&r);
     if (status == PF_OK && a->init) status = pf_ablation_read_init(a);
     const int64_t kinds = 3 + r.n_kernels + r.n_tunings + (int64_t)plan->n_features * plan->n_redraws;
     if (status == PF_OK) status = pf_ablation_allocate(a, kinds * plan->seeds);

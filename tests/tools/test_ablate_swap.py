@@ -59,7 +59,7 @@ class AblateSwap(AblationTest):
         self.json_agrees("s", rows)
         for text in ("softmax, at once", "softmax, after 10 steps, new every 4", "relu, at once", "exact, trained on", "random features M", "3 draws"):
             self.assertIn(text, self.picture("s/swap.svg"))
-        for text in ("What softmax loses at once falls as M^-", "New projections every 4 steps", "softmax, M 8, attention only"):
+        for text in ("What softmax loses at once falls as M^-", "New projections every 4 steps change the loss after training by ", "(4 pairs; ", "softmax, M 8, attention only"):
             self.assertIn(text, out)
 
     def json_agrees(self, folder, rows):
@@ -125,6 +125,8 @@ class AblateSwap(AblationTest):
         self.fails(3, "nowhere", *swap, "--init", "nowhere")
         self.fails(2, "--num-features", *swap, "--num-features", "32,0")
         self.fails(2, "--redraw", *swap, "--redraw", "-1")
+        self.fails(2, "--redraw: 50 is given twice", *swap, "--redraw", "50,0,50")
+        self.fails(2, "--num-features: 32 is given twice", *swap, "--num-features", "32,32")
         self.fails(2, "--draws", *swap, "--draws", "0")
         self.fails(2, "expected all, attention, body or decay", *swap, "--fine-tune", "all,some")
         self.fails(2, "a kernel of FAVOR", *swap, "--kernels", "exact")
