@@ -13,13 +13,16 @@
 // Which weights learn after the swap.
 typedef struct tuning {
     const char *name, *phrase, *setting;
+    double rate; // of that of all weights
 } tuning;
 
 static const tuning tunings[] = {
-    {"all", "", NULL},
-    {"attention", ", attention only", "train.freeze=[!l]*,*.feed_forward.*"},
-    {"body", ", embedding frozen", "train.freeze=embed.*"},
-    {"decay", ", lower layers slower", "train.layer_decay=0.8"},
+    {"all", "", NULL, 1},
+    {"attention", ", attention only", "train.freeze=[!l]*,*.feed_forward.*", 1},
+    {"body", ", embedding frozen", "train.freeze=embed.*", 1},
+    {"decay", ", lower layers slower", "train.layer_decay=0.8", 1},
+    // Adapters begin at 0, and have nothing to lose.
+    {"lora", ", LoRA of rank 8", "lora.rank=8", 4},
 };
 enum { TUNINGS = sizeof tunings / sizeof *tunings };
 
@@ -85,7 +88,7 @@ static pf_status read_tunings(recipe *r)
         while (t < TUNINGS && strcmp(words.word[i], tunings[t].name) != 0) t++;
         if (t == TUNINGS)
             status = pf_tool_fail(PF_ERROR_USAGE,
-                                  "ablate: --fine-tune '%.80s': expected all, attention, body or decay",
+                                  "ablate: --fine-tune '%.80s': expected all, attention, body, decay or lora",
                                   words.word[i]);
         else
             r->tuning[r->n_tunings++] = &tunings[t];
@@ -173,11 +176,11 @@ static void set_fine_tuning(const recipe *r, pf_arm *arm)
     pf_arm_set(arm, "train.keep_checkpoints=1");
 }
 
-static void set_start(const recipe *r, pf_arm *arm)
+static void set_start(const recipe *r, double rate, pf_arm *arm)
 {
     arm->has_start = true;
     arm->start = r->exact;
-    pf_arm_set(arm, "train.learning_rate=%.17g", r->rate);
+    pf_arm_set(arm, "train.learning_rate=%.17g", rate * r->rate);
 }
 
 // The model that all others begin with: trained here, or only looked at where it is given.
@@ -212,7 +215,7 @@ static pf_status add_trained_on(const recipe *r)
         arm->tuned = "all";
         snprintf(arm->name, sizeof arm->name, "exact-on-seed%" PRId64, arm->seed);
         snprintf(arm->label, sizeof arm->label, "exact, trained on");
-        set_start(r, arm);
+        set_start(r, 1, arm);
         pf_arm_set_attention(arm);
         set_fine_tuning(r, arm);
         status = pf_arm_finish(r->a, arm);
@@ -236,7 +239,7 @@ static pf_status add_swapped(const recipe *r, const char *kernel, int32_t featur
                  arm->tuned, arm->seed);
         snprintf(arm->label, sizeof arm->label, "%s, M %d%s%s", kernel, features, phrase,
                  how ? how->phrase : ", from scratch");
-        if (how) set_start(r, arm);
+        if (how) set_start(r, how->rate, arm);
         pf_arm_set_attention(arm);
         pf_arm_set(arm, "%s", r->a->swapped_type);
         pf_arm_set(arm, "attention.num_features=%d", features);

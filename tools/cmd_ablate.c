@@ -104,10 +104,12 @@ static const pf_option table[] = {
     {.name = "fine-tune",
      .type = PF_OPTION_TEXT,
      .value = "WHAT,...",
-     .fallback = "all,attention,body,decay",
+     .fallback = "all,attention,body,decay,lora",
      .at = AT(fine_tune),
-     .help = "for swap: what learns afterwards: all weights, attention only, all but the embedding, all with "
-             "lower layers slower (layer_decay 0.8); the first with all M, the others with one"},
+     .help =
+         "for swap: what learns afterwards: all weights, attention only, all but the embedding (body), all "
+         "with lower layers slower (decay, 0.8), LoRA adapters (rank 8, the full learning rate); the first "
+         "with all M, the others with one"},
     {.name = "exact-layers",
      .type = PF_OPTION_INTEGERS,
      .value = "N,N,...",

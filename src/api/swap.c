@@ -36,11 +36,6 @@ static pf_status draw(const struct pf_config *config, const pf_parameters *param
     return PF_OK;
 }
 
-static float *numbers_of(const pf_model_arrays *arrays, const pf_parameter *tensor)
-{
-    return (tensor->is_trained ? arrays->trained : arrays->projections) + tensor->offset;
-}
-
 // All but the projections, by name: their places differ.
 static pf_status copy_tensors(const pf_model_arrays *from, pf_model_arrays *to)
 {
@@ -50,7 +45,7 @@ static pf_status copy_tensors(const pf_model_arrays *from, pf_model_arrays *to)
         if (tensor->initial == PF_INITIAL_PROJECTION) continue;
         PF_CHECK(old && old->count == tensor->count, PF_ERROR_USAGE,
                  "a swap cannot change tensor %s, only what attention is made of", tensor->name);
-        memcpy(numbers_of(to, tensor), numbers_of(from, old), tensor->count * sizeof(float));
+        memcpy(pf_model_numbers(to, tensor), pf_model_numbers(from, old), tensor->count * sizeof(float));
     }
     return PF_OK;
 }

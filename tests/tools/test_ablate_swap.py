@@ -12,7 +12,7 @@ from program import GOLDEN, PERFORMER, main
 
 ESM = os.path.join(GOLDEN, "hf", "esm")
 SWAP = ("--recipe", "swap", "--steps", "40", "--fine-tune-steps", "10")
-FEW = ("--kernels", "softmax", "--num-features", "8", "--redraw", "0", "--fine-tune", "all", "--draws", "2")
+FEW = ("--kernels", "softmax", "--num-features", "8", "--redraw", "0", "--draws", "2", "--fine-tune", "all")
 
 
 class AblateSwap(AblationTest):
@@ -96,13 +96,15 @@ class AblateSwap(AblationTest):
     def test_a_given_model_of_esms_shape(self):
         self.succeeds("import", ESM, "-o", "esm")
         before = self.read("esm/config.json")
-        given = ("ablate", *self.data, "-o", "s", "--recipe", "swap", "--init", "esm", "--fine-tune-steps", "4", *FEW,
+        given = ("ablate", *self.data, "-o", "s", "--recipe", "swap", "--init", "esm", "--fine-tune-steps", "4", *FEW[:-1], "all,lora",
                  "--set", "train.batch_tokens=160")
         out = self.succeeds(*given, "--exact-layers", "2")
         rows = self.table("s/swap.tsv")
-        self.assertEqual([(row["kernel"], row["trained"]) for row in rows], [("exact", ""), ("exact", "all"), ("softmax", "all")])
+        self.assertEqual([(row["kernel"], row["trained"]) for row in rows], [("exact", ""), ("exact", "all"), ("softmax", "all"), ("softmax", "lora")])
         self.assertEqual(float(rows[0]["at_once"]), round(self.loss("esm"), 6))
-        self.assertEqual(sorted(os.listdir(self.path("s/runs"))), ["exact-on-seed0", "softmax-M8-all-seed0"])
+        self.assertEqual(float(rows[3]["after"]), round(self.loss("s/runs/softmax-M8-lora-seed0"), 6))
+        self.assertEqual(sorted(os.listdir(self.path("s/runs"))), ["exact-on-seed0", "softmax-M8-all-seed0", "softmax-M8-lora-seed0"])
+        self.assertEqual(json.loads(self.read("s/runs/softmax-M8-lora-seed0/config.json"))["lora"]["rank"], 8)
         config = json.loads(self.read("s/runs/softmax-M8-all-seed0/config.json"))
         self.assertEqual(config["attention"]["type"][:2], ["favor", "softmax"])
         self.assertEqual(self.read("esm/config.json"), before)
@@ -128,7 +130,7 @@ class AblateSwap(AblationTest):
         self.fails(2, "--redraw: 50 is given twice", *swap, "--redraw", "50,0,50")
         self.fails(2, "--num-features: 32 is given twice", *swap, "--num-features", "32,32")
         self.fails(2, "--draws", *swap, "--draws", "0")
-        self.fails(2, "expected all, attention, body or decay", *swap, "--fine-tune", "all,some")
+        self.fails(2, "expected all, attention, body, decay or lora", *swap, "--fine-tune", "all,some")
         self.fails(2, "a kernel of FAVOR", *swap, "--kernels", "exact")
         self.fails(2, "no layer is left to swap", *swap, "--init", "esm", "--exact-layers", "1,2")
         self.fails(2, "the model has layers 1 to", *swap, "--init", "esm", "--exact-layers", "99")
