@@ -49,6 +49,8 @@ static pf_status read_back(const json_t *json, const struct pf_config *c, struct
 static pf_status check(const json_t *json, const struct pf_config *c, const char *path)
 {
     struct pf_config back;
+    PF_CHECK(c->task.type == PF_TASK_NONE, PF_ERROR_USAGE,
+             "%s: the model answers a task; format esm is for language models", path);
     PF_CHECK(c->alphabet == PF_ALPHABET_TOKENS, PF_ERROR_USAGE,
              "%s: alphabet is protein-29, which format esm has no tokenizer for; expected tokens of ESM",
              path);

@@ -40,6 +40,7 @@ pf_status pf_selftest_activation(pf_selftest *test);
 pf_status pf_selftest_embedding(pf_selftest *test);
 pf_status pf_selftest_rotary(pf_selftest *test);
 pf_status pf_selftest_cross_entropy(pf_selftest *test);
+pf_status pf_selftest_task(pf_selftest *test);
 pf_status pf_selftest_optimizer(pf_selftest *test);
 pf_status pf_selftest_prefix_sum(pf_selftest *test);
 // selftest_attention.c

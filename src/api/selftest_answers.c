@@ -16,6 +16,7 @@ const pf_selftest_family pf_selftest_families[] = {
     {"softmax_attention", pf_selftest_exact, false, {-13.6462189, 18.7460744, -5.03693942}},
     {"softmax_attention causal", pf_selftest_exact_causal, false, {-32.0549285, 7.65365689, -0.649795029}},
     {"cross_entropy", pf_selftest_cross_entropy, true, {22.5445811, 4.25281537, 7.82733486}},
+    {"pool, squared error", pf_selftest_task, false, {13.6473634, 9.03441805, 25.0618032}},
     {"norm, adamw", pf_selftest_optimizer, true, {0.60763682, 18.8729605, -10.7675012}},
     {"prefix_sum", pf_selftest_prefix_sum, false, {-9.86109433, 43.6551009, 49.6825161}},
 };

@@ -9,8 +9,10 @@
 #include "ops/global_norm.h"
 #include "ops/layer_norm.h"
 #include "ops/matmul/matmul.h"
+#include "ops/pool.h"
 #include "ops/prefix_sum.h"
 #include "ops/rotary.h"
+#include "ops/squared_error.h"
 
 enum { ROWS = 37, WIDTH = 24, HEADS = 2, HEAD = 12 };
 
@@ -189,6 +191,58 @@ pf_status pf_selftest_cross_entropy(pf_selftest *t)
     PF_TRY(pf_cross_entropy_create(t->device, PF_VOCAB_SIZE, 0, 25, &op));
     const pf_status status = cross_entropy_passes(t, op);
     pf_cross_entropy_free(op);
+    return status;
+}
+
+enum { POOLED = 3 };
+
+static pf_status pool_passes(pf_selftest *t, pf_pool *op, pf_sequences *sequences)
+{
+    static const int first[POOLED] = {0, 20, 21}, length[POOLED] = {20, 1, 16};
+    static const int ranges[2 * POOLED] = {1, 19, 20, 21, 22, ROWS};
+    pf_buffer *x, *range, *mean, *dx;
+    PF_TRY(pf_sequences_set(sequences, first, length, POOLED));
+    PF_TRY(pf_selftest_input(t, 1, ROWS * WIDTH, &x));
+    PF_TRY(pf_selftest_integers(t, ranges, 2 * POOLED, &range));
+    PF_TRY(pf_selftest_output(t, POOLED * WIDTH, &mean));
+    PF_TRY(pf_selftest_output(t, ROWS * WIDTH, &dx));
+    PF_TRY(pf_pool_run(op, &(pf_pool_call){mean, NULL, {x, WIDTH, 0}, range, POOLED, WIDTH}));
+    PF_TRY(pf_pool_run_backward(op, &(pf_pool_backward){dx, mean, range, sequences, WIDTH}));
+    PF_TRY(pf_selftest_take(t, mean, POOLED * WIDTH));
+    return pf_selftest_take(t, dx, ROWS * WIDTH);
+}
+
+static pf_status squared_error_passes(pf_selftest *t, pf_squared_error *op)
+{
+    pf_buffer *y, *value, *target, *loss, *dy;
+    int targets[ROWS];
+    for (int n = 0; n < ROWS; n++) targets[n] = n % 5 == 0 ? -1 : 0;
+    PF_TRY(pf_selftest_input(t, 2, ROWS, &y));
+    PF_TRY(pf_selftest_input(t, 3, ROWS, &value));
+    PF_TRY(pf_selftest_integers(t, targets, ROWS, &target));
+    PF_TRY(pf_selftest_output(t, ROWS, &loss));
+    PF_TRY(pf_selftest_output(t, ROWS, &dy));
+    PF_TRY(pf_squared_error_run(op, &(pf_squared_error_forward){loss, y, value, target, ROWS}));
+    PF_TRY(pf_squared_error_run_backward(op, &(pf_squared_error_backward){dy, y, value, target, ROWS, 1.0f}));
+    PF_TRY(pf_selftest_take(t, loss, ROWS));
+    return pf_selftest_take(t, dy, ROWS);
+}
+
+pf_status pf_selftest_task(pf_selftest *t)
+{
+    pf_pool *pool = NULL;
+    pf_sequences *sequences = NULL;
+    pf_squared_error *error = NULL;
+    pf_status status;
+    PF_TRY_OR(done, pf_pool_create(t->device, &pool));
+    PF_TRY_OR(done, pf_sequences_create(t->device, POOLED, ROWS, &sequences));
+    PF_TRY_OR(done, pf_squared_error_create(t->device, &error));
+    PF_TRY_OR(done, pool_passes(t, pool, sequences));
+    status = squared_error_passes(t, error);
+done:
+    pf_squared_error_free(error);
+    pf_sequences_free(sequences);
+    pf_pool_free(pool);
     return status;
 }
 

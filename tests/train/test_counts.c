@@ -53,6 +53,7 @@ static void free_subject(subject *s)
 
 typedef struct rows {
     int32_t start[MOST_SEQUENCES + 1], token[MOST_ROWS];
+    float value[MOST_ROWS]; // of a regression's labels
     uint64_t number[MOST_SEQUENCES];
     pf_batch batch;
 } rows;
@@ -70,6 +71,7 @@ static void make_rows(rows *r, int sequences, int length)
                           .start = r->start,
                           .token = r->token,
                           .target = r->token,
+                          .value = r->value,
                           .number = r->number};
 }
 
@@ -164,6 +166,19 @@ START_TEST(a_training_step_takes_so_many_launches)
 }
 END_TEST
 
+// A task's head over the mean of residues is at most one launch more each way; squared errors cost what cross-entropy does.
+START_TEST(a_task_takes_so_many_launches)
+{
+    const launches forward = forward_launches(NULL), step = step_launches(NULL);
+    const launches pooled_forward = forward_launches("task.type=regression"),
+                   pooled = step_launches("task.type=regression");
+    ck_assert_int_eq(pooled_forward.each, forward.each);
+    ck_assert_int_eq(pooled.each, step.each);
+    ck_assert_int_le(pooled_forward.rest, forward.rest + 1);
+    ck_assert_int_le(pooled.rest, step.rest + 2);
+}
+END_TEST
+
 // A batch of more or longer sequences is more work for the same launches, and no memory is taken.
 START_TEST(the_batch_does_not_change_the_launches)
 {
@@ -182,8 +197,9 @@ END_TEST
 // its norm, at the end, however many micro-batches there are, and a forward pass does not wait at all.
 START_TEST(the_host_waits_for_results_only)
 {
+    static const char *const settings[] = {NULL, "task.type=regression"};
     subject s;
-    make_subject(&s, 2, true, NULL);
+    make_subject(&s, 2, true, settings[_i]);
     ck_assert_uint_eq(cost_of_forward(&s, 2, 20).waits, 0);
     ck_assert_uint_eq(cost_of_step(&s, 1, 2, 20).waits, 2);
     ck_assert_uint_eq(cost_of_step(&s, 4, 2, 20).waits, 2);
@@ -199,8 +215,9 @@ Suite *suite(void)
     tcase_set_timeout(all, 300); // on an empty kernel cache a driver's compiler takes most of it
     tcase_add_test(all, a_forward_pass_takes_so_many_launches);
     tcase_add_test(all, a_training_step_takes_so_many_launches);
+    tcase_add_test(all, a_task_takes_so_many_launches);
     tcase_add_test(all, the_batch_does_not_change_the_launches);
-    tcase_add_test(all, the_host_waits_for_results_only);
+    tcase_add_loop_test(all, the_host_waits_for_results_only, 0, 2);
     suite_add_tcase(s, all);
     return s;
 }
