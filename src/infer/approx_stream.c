@@ -51,8 +51,8 @@ static const float *exact_logits(const pf_approx_stream *s)
 // The logits in `got`.
 static void add_divergence(const pf_approx_stream *s, pf_approx_errors *errors)
 {
-    pf_approx_add_divergence(errors, s->got, exact_logits(s), (size_t)s->batch->n_rows,
-                             (size_t)s->config.vocab_size);
+    const size_t outputs = (size_t)pf_config_outputs(&s->config);
+    pf_approx_add_divergence(errors, s->got, exact_logits(s), logit_numbers(s) / outputs, outputs);
 }
 
 // A pass that reads the stream after each layer and the logits: into `exact` without `errors` [layers + 1].

@@ -28,6 +28,8 @@ static const char *const kinds[][8] = {
     {"position_embedding_type=none", "attention.type=favor,softmax,favor", NULL},
     {"attention.projection=none", "attention.kernel=elu1", NULL},
     {"hidden_size=11", "num_attention_heads=1", "position_embedding_type=none", "attention_bias=true", NULL},
+    {"task.type=classification", "task.classes=a,b,c", "head_transform=true", NULL},
+    {"task.type=regression", "tie_word_embeddings=true", NULL},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -112,14 +114,20 @@ START_TEST(roles_are_the_tensors_of_their_names)
     ck_assert_uint_eq(layer->up_weight, offset_of(all, "layers.2.feed_forward.up.weight"));
     ck_assert_uint_eq(layer->down_bias, offset_of(all, "layers.2.feed_forward.down.bias"));
     ck_assert_uint_eq(all->norm_weight, offset_of(all, "norm.weight"));
-    ck_assert_uint_eq(all->head_bias, offset_of(all, "head.bias"));
+    const bool is_task = config.task.type != PF_TASK_NONE;
+    ck_assert_uint_eq(all->head_bias, offset_of(all, is_task ? "task.bias" : "head.bias"));
+    if (is_task) {
+        ck_assert_uint_eq(all->head_weight, offset_of(all, "task.weight"));
+        ck_assert_int_eq((int)pf_parameters_find(all, "task.weight")->shape[0], pf_config_outputs(&config));
+        for (int i = 0; i < all->n_tensors; i++) ck_assert_int_ne(strncmp(all->tensor[i].name, "head.", 5), 0);
+    }
     if (config.attention_bias) {
         ck_assert_uint_eq(layer->qkv_bias + 2 * D, offset_of(all, "layers.2.attention.value.bias"));
     } else {
         ck_assert_uint_eq(layer->qkv_bias, PF_ABSENT);
         ck_assert_uint_eq(layer->output_bias, PF_ABSENT);
     }
-    ck_assert_int_eq(config.tie_word_embeddings, all->head_weight == all->token_embedding);
+    ck_assert_int_eq(config.tie_word_embeddings && !is_task, all->head_weight == all->token_embedding);
     ck_assert_int_eq(config.position_embedding_type == PF_POSITION_LEARNED, all->position_embedding != PF_ABSENT);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(pf_config_has_projection(&config, i), all->layer[i].projection != PF_ABSENT);

@@ -212,6 +212,32 @@ START_TEST(a_sequence_without_residues_gives_the_bias)
 }
 END_TEST
 
+static int64_t bytes_beyond_plan(const char *const *settings, bool training)
+{
+    const uint64_t before = pf_device_bytes(test_device());
+    subject s = subject_create(settings, SETTINGS, training);
+    const pf_plan *plan = pf_model_plan(s.model);
+    const uint64_t used = pf_device_bytes(test_device()) - before;
+    const uint64_t planned = pf_plan_total_bytes(plan, false) - plan->moments; // these are the trainer's
+    subject_free(&s);
+    return (int64_t)used - (int64_t)planned;
+}
+
+// The plan leaves out small buffers of reductions: of classes as many as of letters, of squared errors fewer.
+START_TEST(the_plan_has_what_a_task_needs)
+{
+    static const char *const none[SETTINGS] = {"attention.kernel=elu1", "norm_placement=pre"};
+    for (int training = 0; training < 2; training++) {
+        const int64_t beyond = bytes_beyond_plan(none, training);
+        for (int kind = 0; kind < 3; kind++) { // up to 256 parts of 16 bytes
+            const int64_t difference = bytes_beyond_plan(kinds[kind], training) - beyond;
+            ck_assert_msg(llabs(difference) <= 4096 + 64, "kind %d: %lld bytes", kind, (long long)difference);
+            if (kind < 2) ck_assert_int_eq(difference, 0);
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_label_beyond_the_classes_is_refused)
 {
     subject s = make_subject(_i, false);
@@ -235,6 +261,7 @@ Suite *suite(void)
     tcase_add_loop_test(all, the_loss_is_that_of_the_labels, 0, KINDS);
     tcase_add_loop_test(all, a_sequence_gives_the_same_bits_alone_and_in_company, 0, KINDS);
     tcase_add_test(all, a_sequence_without_residues_gives_the_bias);
+    tcase_add_test(all, the_plan_has_what_a_task_needs);
     tcase_add_loop_test(all, a_label_beyond_the_classes_is_refused, 0, 2);
     suite_add_tcase(s, all);
     return s;

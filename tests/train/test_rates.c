@@ -115,6 +115,22 @@ START_TEST(layers_learn_the_slower_the_lower_they_are)
 }
 END_TEST
 
+START_TEST(a_task_s_head_learns_as_a_language_model_s)
+{
+    fixture f = make("train.layer_decay=0.5", "task.type=regression");
+    ck_assert_int_eq(f.status, PF_OK);
+    ck_assert(rate_of(&f, "task.weight") == 1);
+    ck_assert(rate_of(&f, "task.bias") == 1);
+    ck_assert(rate_of(&f, "embed.token.weight") == 0.0625f);
+    end(&f);
+    f = make("train.freeze=embed.*,layers.*,norm.*", "task.type=regression"); // the head alone
+    ck_assert_int_eq(f.status, PF_OK);
+    ck_assert(rate_of(&f, "task.weight") == 1);
+    ck_assert_int_eq(f.rates.lowest, 3);
+    end(&f);
+}
+END_TEST
+
 static pf_status add_up(void *context, size_t begin, size_t stop)
 {
     *(size_t *)context += stop - begin;
@@ -167,6 +183,7 @@ Suite *suite(void)
     tcase_add_loop_test(tests, backward_ends_at_the_lowest_layer_that_is_trained, 0,
                         sizeof depths / sizeof *depths);
     tcase_add_test(tests, layers_learn_the_slower_the_lower_they_are);
+    tcase_add_test(tests, a_task_s_head_learns_as_a_language_model_s);
     tcase_add_test(tests, runs_of_frozen_numbers_are_all_of_them);
     tcase_add_loop_test(tests, what_cannot_be_frozen_is_named, 0, sizeof wrong / sizeof *wrong);
     suite_add_tcase(s, tests);
