@@ -2,13 +2,10 @@
 // wild type. Scores are differences of natural logarithms, above 0: likelier than the wild type.
 //
 //   wild-type marginals   sum over the sites of log p(mutant) - log p(wild type), the model seeing the whole
-//   wild
-//                         type: one pass for all mutations of a protein
-//   masked marginals      the same with each site masked alone, a pass for each; or, jointly, with all sites
-//   of a
+//                         wild type: one pass for all mutations of a protein
+//   masked marginals      the same with each site masked alone, a pass for each; or, jointly, with all sites of a
 //                         variant masked together (Meier et al. 2021, doi 10.1101/2021.07.09.450648)
-//   pseudo-perplexity     the pseudo-log-likelihood of the mutant less that of the wild type, each residue
-//   masked
+//   pseudo-perplexity     the pseudo-log-likelihood of the mutant less that of the wild type, each residue masked
 //                         alone: as many passes as residues, for each variant. For a causal model (clm) the
 //                         log-likelihoods, one pass each
 //

@@ -7,6 +7,18 @@
 #include "base/memory.h"
 #include "model/init.h"
 
+// Whether a model with this configuration can be opened again: a foreign one may have numbers out of range.
+static pf_status check_ranges(const struct pf_config *config)
+{
+    struct pf_config back;
+    char *text = NULL;
+    pf_config_default(&back);
+    PF_TRY(pf_config_write(config, PF_CONFIG_MODEL_KEYS, &text));
+    const pf_status status = pf_config_read(&back, text, strlen(text), "config.json", PF_CONFIG_MODEL);
+    pf_free(text);
+    return status;
+}
+
 static pf_status configure(pf_import_job *job, const pf_import_options *o, struct pf_config *config)
 {
     pf_config_default(config);
@@ -19,6 +31,7 @@ static pf_status configure(pf_import_job *job, const pf_import_options *o, struc
         config->attention.softmax_epsilon = 0;
     const pf_status status = pf_config_finish(config, o->n_settings ? PF_CONFIG_USER : PF_CONFIG_MODEL);
     PF_TRY(pf_context(status, "%s", job->source->path));
+    PF_TRY(pf_context(check_ranges(config), "%s", job->source->path));
     const bool is_softmax =
         job->kind == PF_FAMILY_PERFORMER_PYTORCH && config->attention.kernel == PF_FAVOR_SOFTMAX;
     // There the past of a causal model depends on its future: keys are scaled by the largest of the whole
@@ -53,8 +66,10 @@ static pf_status set_source(const pf_import_job *job, pf_model_arrays *model)
 static pf_status note_not_finite(pf_import_job *job, const pf_model_arrays *model)
 {
     if (model->n_not_finite == 0) return PF_OK;
-    return pf_text_add(&job->notes, "%llu numbers are NaN or infinite, the first in tensor %s\n",
-                       (unsigned long long)model->n_not_finite, model->not_finite->name);
+    const bool is_one = model->n_not_finite == 1;
+    return pf_text_add(&job->notes, "%llu number%s NaN or infinite, %sin tensor %s: results will be, too\n",
+                       (unsigned long long)model->n_not_finite, is_one ? " is" : "s are",
+                       is_one ? "" : "the first ", model->not_finite->name);
 }
 
 static pf_status import(pf_import_job *job, const pf_import_options *o, const char *directory)

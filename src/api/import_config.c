@@ -87,6 +87,9 @@ static pf_status read_common(const json_t *json, struct pf_config *config)
     PF_TRY(read_size(json, "hidden_size", &config->hidden_size));
     PF_TRY(read_size(json, "num_hidden_layers", &config->num_hidden_layers));
     PF_TRY(read_size(json, "num_attention_heads", &config->num_attention_heads));
+    if (config->num_attention_heads == 0 || config->hidden_size % config->num_attention_heads != 0)
+        return refuse("num_attention_heads", json_object_get(json, "num_attention_heads"),
+                      "a divisor of hidden_size");
     PF_TRY(read_size(json, "intermediate_size", &config->intermediate_size));
     PF_TRY(read_size(json, "max_position_embeddings", &config->max_position_embeddings));
     PF_TRY(read_number(json, "layer_norm_eps", 1e-12, &config->layer_norm_eps));
@@ -141,11 +144,20 @@ static pf_status bert_config(const json_t *json, struct pf_config *config)
 static pf_status add_token(struct pf_config *config, const char *text, size_t length)
 {
     char quoted[PF_QUOTE_BYTES];
-    PF_CHECK(length > 0 && length < PF_TOKEN_BYTES, PF_ERROR_INPUT,
-             "line %d: %s, expected a token of 1 to %d bytes", config->n_tokens + 1,
-             pf_quote(quoted, text, length), PF_TOKEN_BYTES - 1);
+    PF_CHECK(length > 0, PF_ERROR_INPUT, "line %d is empty, expected a token a line", config->n_tokens + 1);
+    PF_CHECK(length < PF_TOKEN_BYTES, PF_ERROR_INPUT, "line %d: %s, expected a token of 1 to %d bytes",
+             config->n_tokens + 1, pf_quote(quoted, text, length), PF_TOKEN_BYTES - 1);
     PF_CHECK(config->n_tokens < PF_MAX_VOCAB_SIZE, PF_ERROR_INPUT, "more than %d tokens", PF_MAX_VOCAB_SIZE);
-    memcpy(config->token[config->n_tokens++], text, length);
+    json_t *is_text = json_stringn(text, length);
+    json_decref(is_text);
+    PF_CHECK(is_text, PF_ERROR_INPUT, "line %d: %s is not UTF-8", config->n_tokens + 1,
+             pf_quote(quoted, text, length));
+    memcpy(config->token[config->n_tokens], text, length);
+    for (int i = 0; i < config->n_tokens; i++)
+        PF_CHECK(strcmp(config->token[i], config->token[config->n_tokens]) != 0, PF_ERROR_INPUT,
+                 "line %d: %s is on line %d, too", config->n_tokens + 1, pf_quote(quoted, text, length),
+                 i + 1);
+    config->n_tokens++;
     return PF_OK;
 }
 
@@ -162,6 +174,10 @@ static pf_status read_token_file(const char *path, struct pf_config *config)
         line += *line == '\r';
         line += *line == '\n';
     }
+    if (status == PF_OK && strlen(text) != size)
+        status = pf_fail(PF_ERROR_INPUT, "line %d has a byte of 0, expected text", config->n_tokens + 1);
+    if (status == PF_OK && config->n_tokens == 0)
+        status = pf_fail(PF_ERROR_INPUT, "is empty, expected a token a line");
     pf_free(text);
     return pf_context(status, "%s", path);
 }

@@ -47,8 +47,8 @@ static pf_status open_indexed(pf_source *s, const json_t *index, const char *ind
     const json_t *map = json_object_get(index, "weight_map");
     const char *name;
     json_t *value;
-    PF_CHECK(json_is_object(map), PF_ERROR_INPUT, "%s: key weight_map: expected an object of file names",
-             index_path);
+    PF_CHECK(json_object_size(map) > 0, PF_ERROR_INPUT,
+             "%s: key weight_map: expected an object of tensors with their files", index_path);
     json_object_foreach((json_t *)(uintptr_t)map, name, value)
     {
         char *path = NULL, quoted[PF_QUOTE_BYTES], tensor[PF_QUOTE_BYTES];

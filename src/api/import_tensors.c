@@ -205,8 +205,11 @@ static pf_status note_ignored(pf_import_job *job)
     }
     if (count == 0) return PF_OK;
     char quoted[PF_QUOTE_BYTES];
-    return pf_text_add(&job->notes, "%d tensor%s left out that the model does not use, the first is %s\n",
-                       count, count == 1 ? "" : "s", pf_quote(quoted, first, strlen(first)));
+    pf_quote(quoted, first, strlen(first));
+    if (count == 1)
+        return pf_text_add(&job->notes, "tensor %s is left out, the model does not use it\n", quoted);
+    return pf_text_add(&job->notes, "%d tensors are left out, the model does not use them; the first is %s\n",
+                       count, quoted);
 }
 
 pf_status pf_import_tensors(pf_import_job *job, pf_model_arrays *model)

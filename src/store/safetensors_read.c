@@ -203,6 +203,26 @@ static pf_status open_file(pf_safetensors *file, uint64_t *size)
     return PF_OK;
 }
 
+// What people have in place of a safetensors file, by its first bytes.
+static const struct {
+    const char *begin, *what;
+} others[] = {
+    {"PK\003\004", "a pickle of PyTorch, which tools/to-safetensors turns into one"},
+    {"\200\002", "a pickle of PyTorch, which tools/to-safetensors turns into one"},
+    {"version ", "a pointer of Git LFS, for which `git lfs pull` fetches the file"},
+    {"<", "a page of text"},
+    {"{", "JSON"},
+};
+
+static pf_status explain_header(const char first[PREFIX_BYTES], uint64_t length, uint64_t size)
+{
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        PF_CHECK(strncmp(first, others[i].begin, strlen(others[i].begin)) != 0, PF_ERROR_INPUT,
+                 "no safetensors file but %s", others[i].what);
+    return pf_fail(PF_ERROR_INPUT, "header of %llu bytes in a file of %llu: no safetensors file, or cut short",
+                   (unsigned long long)length, (unsigned long long)size);
+}
+
 static pf_status read_file(pf_safetensors *file)
 {
     uint64_t size = 0, length = 0;
@@ -210,9 +230,9 @@ static pf_status read_file(pf_safetensors *file)
     PF_CHECK(size >= PREFIX_BYTES, PF_ERROR_INPUT, "%llu bytes, a safetensors file has at least %d",
              (unsigned long long)size, PREFIX_BYTES);
     PF_TRY(read_at(file->file, &length, PREFIX_BYTES, 0));
-    PF_CHECK(length <= size - PREFIX_BYTES, PF_ERROR_INPUT,
-             "header of %llu bytes in a file of %llu: no safetensors file, or cut short", (unsigned long long)length,
-             (unsigned long long)size);
+    char first[PREFIX_BYTES];
+    memcpy(first, &length, PREFIX_BYTES);
+    if (length > size - PREFIX_BYTES) return explain_header(first, length, size);
     PF_CHECK(length <= PF_HEADER_LIMIT, PF_ERROR_INPUT, "header of %llu bytes, at most %d are read",
              (unsigned long long)length, PF_HEADER_LIMIT);
     void *text = NULL;

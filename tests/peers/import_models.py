@@ -204,7 +204,7 @@ def check_contacts(performer, name):
             ids = ids_of(residues, words)
             with torch.no_grad():
                 expected = model.predict_contacts(ids, torch.ones_like(ids))[0].numpy()
-            got = np.load(f"{folder}/contacts/{i + 1}-{n}-plain.npy")
+            got = np.load(f"{folder}/contacts/{i + 1}-{n}.npy")
             assert got.shape == expected.shape and (got == got.T).all()
             worst = max(worst, float(np.abs(got - expected).max()))
         print(json.dumps({"model": name, "contacts": f"{worst:.1e}", "ok": worst <= CONTACT_BOUND}), flush=True)

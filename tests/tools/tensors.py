@@ -1,4 +1,4 @@
-"""Reads what the program writes: .safetensors, .npy and .npz, with the standard library alone."""
+"""Reads what the program writes: .safetensors, .npy and .npz, with the standard library alone; and writes .safetensors."""
 import ast
 import json
 import math
@@ -47,3 +47,23 @@ def npz(path):
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         return {name.removesuffix(".npy"): npy(archive.read(name)) for name in archive.namelist()}
+
+
+def read_raw(path):
+    """{name: [dtype, shape, bytes]}"""
+    with open(path, "rb") as file:
+        length, = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        data = file.read()
+    header.pop("__metadata__", None)
+    return {name: [t["dtype"], t["shape"], data[slice(*t["data_offsets"])]] for name, t in header.items()}
+
+
+def write_raw(path, raw):
+    header, data = {}, b""
+    for name, (kind, shape, values) in raw.items():
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
+        data += values
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)

@@ -7,6 +7,7 @@ import struct
 
 import tensors
 from program import GOLDEN, DeviceTest, main
+from tensors import read_raw, write_raw
 
 HF = os.path.join(GOLDEN, "hf")
 ESM, BERT = os.path.join(HF, "esm"), os.path.join(HF, "bert")
@@ -14,26 +15,6 @@ SEQUENCES = os.path.join(HF, "sequences.fasta")
 TILE = ["--set", "compute.matmul=tile"]
 PYTORCH = os.path.join(GOLDEN, "performer-pytorch")
 INV_FREQ = "esm.encoder.layer.{}.attention.self.rotary_embeddings.inv_freq"
-
-
-def read_raw(path):
-    """{name: [dtype, shape, bytes]}"""
-    with open(path, "rb") as file:
-        length, = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-        data = file.read()
-    header.pop("__metadata__", None)
-    return {name: [t["dtype"], t["shape"], data[slice(*t["data_offsets"])]] for name, t in header.items()}
-
-
-def write_raw(path, raw):
-    header, data = {}, b""
-    for name, (kind, shape, values) in raw.items():
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
-        data += values
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
 
 
 class Import(DeviceTest):
