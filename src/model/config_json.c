@@ -198,7 +198,7 @@ static pf_status store_text(struct pf_config *config, const char *json, size_t l
         status = pf_fail(PF_ERROR_USAGE, "expected a JSON object {...}");
     } else if (needs_format && !json_object_get(root, "format")) {
         status = pf_fail(PF_ERROR_USAGE, "key format is missing, expected performer-1%s",
-                         json_object_get(root, "model_type") ? "; performer import makes a model of it, if it knows the kind" : "");
+                         json_object_get(root, "model_type") ? "; performer import makes a model of it" : "");
     } else {
         status = store_object(config, root, "");
     }

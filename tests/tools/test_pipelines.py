@@ -97,6 +97,38 @@ class Pipelines(DeviceTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check_joined()
 
+    def test_the_nextflow_scripts_commands_make_the_embeddings(self):
+        # As Nextflow would fill them in; a task has a directory of its own, inputs are links in it.
+        with open(os.path.join(EXAMPLES, "embed.nf"), encoding="utf-8") as file:
+            embed, join = re.findall(r'"""\n(.*?)    """', file.read(), re.S)
+        results, links = self.path("results"), []
+        for i in (1, 2, 3):
+            os.makedirs(self.path(f"work/{i}"))
+            for name, to in (("model", MODEL), ("in.fa", self.path("in.fa"))):
+                os.symlink(to, self.path(f"work/{i}/{name}"))
+            command = embed
+            for place, value in {"${model}": "model", "${fasta}": "in.fa", "${results}": results, "${shard}": str(i),
+                                 "${params.shards}": "3", "${task.cpus}": "1"}.items():
+                command = command.replace(place, value)
+            self.assertNotIn("${", command)
+            done = subprocess.run(["bash", "-eu", "-c", command], cwd=self.path(f"work/{i}"), env=self.env, capture_output=True, text=True,
+                                  check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), command)
+            links.append(self.path(f"work/{i}/shard-{i}.npz"))
+        done = self.run_script("bash", "-eu", "-c", join.replace("${projectDir}", EXAMPLES).replace("${shards}", " ".join(links)))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.check_joined()
+
+    def test_the_nextflow_script_can_be_read(self):
+        reftrace = self.needs_module("reftrace", "python3-pip, then pip install reftrace")
+        path = os.path.join(EXAMPLES, "embed.nf")
+        module = reftrace.Module.from_file(path)
+        self.assertEqual([(process.name, process.unknowns) for process in module.processes], [("EMBED", []), ("JOIN", [])])
+        self.assertEqual({param.name for param in module.params}, {"shards", "results", "model", "fasta"})
+        with open(path, encoding="utf-8") as file:
+            self.write("twin.nf", file.read().rstrip().removesuffix("}"))
+        self.assertIsInstance(reftrace.Module.from_file(self.path("twin.nf")), reftrace.ParseError)
+
     def slurm(self, i):
         """The task's environment, with a scontrol that notes what it is asked for."""
         with open(self.path("bin/scontrol"), "w", encoding="utf-8") as file:

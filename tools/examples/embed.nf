@@ -4,6 +4,8 @@
 //
 // A task that is tried again has a new work directory, so shards are written to --results: one that was interrupted
 // (exit code 5) goes on where it stopped.
+//
+// The tests check its syntax (with RefTrace, where that is installed) and run its commands, but not Nextflow itself.
 params.shards = 4
 params.results = 'results'
 
@@ -19,7 +21,7 @@ process EMBED {
     tuple val(shard), path("shard-${shard}.npz")
 
     script:
-    results = file(params.results).toAbsolutePath()
+    def results = file(params.results).toAbsolutePath()
     """
     mkdir -p '${results}/shards'
     performer embed '${model}' '${fasta}' -o '${results}/shards/${shard}.npz' --shard ${shard}/${params.shards} --threads ${task.cpus} --resume
@@ -43,6 +45,6 @@ process JOIN {
 }
 
 workflow {
-    shards = Channel.of(1..params.shards).map { shard -> tuple(shard, file(params.model), file(params.fasta)) }
-    JOIN(EMBED(shards).toSortedList { a, b -> a[0] <=> b[0] }.map { list -> list.collect { it[1] } })
+    shards = channel.of(1..params.shards).map { shard -> tuple(shard, file(params.model), file(params.fasta)) }
+    JOIN(EMBED(shards).toSortedList { a, b -> a[0] <=> b[0] }.map { list -> list.collect { entry -> entry[1] } })
 }
