@@ -87,6 +87,9 @@ static const char *why_not_measured(const report_options *o, const pf_report *r)
 {
     if (o->no_evaluation) return "Not measured: --no-eval was given.";
     if (r->run->checkpoint_step < 0) return "Not measured: the run has no checkpoint yet.";
+    if (r->run->config.task.type != PF_TASK_NONE)
+        return "Not measured: the model has a head for labels; performer eval with --labels measures it on "
+               "others.";
     if (o->fasta.count) return NULL;
     switch (r->valid_state) {
     case PF_DATA_SAME:

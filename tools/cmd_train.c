@@ -1,4 +1,5 @@
 // performer train: trains a model, with a progress bar; can be killed and resumed.
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 typedef struct train_options {
     pf_common common;
     const char *preset, *config, *init, *run;
+    const char *task, *labels, *label_column, *label_level;
     pf_texts train, valid, settings;
     bool resume, dry_run;
 } train_options;
@@ -46,6 +48,32 @@ static const pf_option table[] = {
      .value = "FASTA...",
      .at = AT(valid),
      .help = "sequences to evaluate on as training goes"},
+    {.name = "task",
+     .type = PF_OPTION_CHOICE,
+     .value = "TASK",
+     .choices = "regression|classification",
+     .at = AT(task),
+     .help = "learn to answer --labels with a new head in place of the language model's"},
+    {.name = "labels",
+     .type = PF_OPTION_TEXT,
+     .value = "TSV",
+     .at = AT(labels),
+     .help =
+         "a header line, then names of records (the first word of their headers) and labels; an empty label "
+         "is none"},
+    {.name = "label-column",
+     .type = PF_OPTION_TEXT,
+     .value = "NAME",
+     .at = AT(label_column),
+     .help = "the labels' column, where there are more than two"},
+    {.name = "label-level",
+     .type = PF_OPTION_CHOICE,
+     .value = "LEVEL",
+     .choices = "sequence|residue",
+     .at = AT(label_level),
+     .help =
+         "what has a label (default: sequence). Of residues: a character each, '.' and '-' none, or names or "
+         "numbers with commas"},
     {.name = "output",
      .letter = 'o',
      .type = PF_OPTION_TEXT,
@@ -111,6 +139,22 @@ static void print_bar(const pf_training_report *r, int64_t steps, double seconds
             left % 60);
 }
 
+static void print_evaluation(const pf_training_report *r, bool is_terminal)
+{
+    enum { FIGURES = 4 }; // the first ones say most
+    const char *name;
+    double value;
+    fprintf(stderr, "%sstep %lld: validation loss %.4f", is_terminal ? "\r\033[K" : "", (long long)r->step,
+            r->valid_loss);
+    for (int i = 0; i < FIGURES && (name = pf_task_metric(&r->valid_metrics, i, &value)); i++)
+        isfinite(value) ? fprintf(stderr, ", %s %.4f", name, value) : fprintf(stderr, ", %s -", name);
+    if (r->valid_metrics.type == PF_TASK_NONE)
+        fprintf(stderr, ", perplexity %.3f, accuracy %.2f %%", r->valid_perplexity, 100 * r->valid_accuracy);
+    else if (r->valid_metrics.undefined)
+        fprintf(stderr, " (%s)", r->valid_metrics.undefined);
+    fputc('\n', stderr);
+}
+
 static void print_step(const train_options *o, const pf_training_report *r, int64_t steps,
                        double seconds_per_step)
 {
@@ -124,10 +168,18 @@ static void print_step(const train_options *o, const pf_training_report *r, int6
         fprintf(stderr, "step %lld/%lld: loss %.4f, %.0f tokens/s\n", (long long)r->step, (long long)steps,
                 r->loss, r->tokens_per_s);
     }
-    if (!r->evaluated) return;
-    fprintf(stderr, "%sstep %lld: validation loss %.4f, perplexity %.3f, accuracy %.2f %%\n",
-            is_terminal ? "\r\033[K" : "", (long long)r->step, r->valid_loss, r->valid_perplexity,
-            100 * r->valid_accuracy);
+    if (r->evaluated) print_evaluation(r, is_terminal);
+}
+
+static void print_end(const train_options *o, const pf_training *training)
+{
+    const pf_training_best best = pf_training_get_best(training);
+    if (best.has_ended)
+        fprintf(stderr, "stopped at step %lld: %lld evaluations without a better loss (train.patience)\n",
+                (long long)pf_training_steps_done(training), (long long)best.evaluations_since);
+    if (best.step > 0)
+        fprintf(stderr, "best: step %lld, validation loss %.4f; %s means this one (%s/best)\n",
+                (long long)best.step, best.loss, o->run, o->run);
 }
 
 static pf_status run_steps(const train_options *o, pf_training *training)
@@ -143,6 +195,7 @@ static pf_status run_steps(const train_options *o, pf_training *training)
         print_step(o, &report, steps, pace);
     }
     if (!o->common.quiet && isatty(STDERR_FILENO)) fputc('\n', stderr);
+    if (status == PF_END && !o->common.quiet) print_end(o, training);
     return status == PF_END ? PF_OK : status;
 }
 
@@ -185,6 +238,10 @@ static pf_status train(const train_options *o, pf_device *device, const volatile
         .n_train_files = o->train.count,
         .valid_files = (const char *const *)o->valid.item,
         .n_valid_files = o->valid.count,
+        .task = o->task,
+        .label_level = o->label_level,
+        .labels = o->labels,
+        .label_column = o->label_column,
         .stop = stop,
     };
     if (o->dry_run) return dry_run(device, &options);
@@ -228,8 +285,11 @@ const pf_command pf_command_train = {
         "Without --preset, --config and --init a run that is resumed goes on with its own configuration and "
         "files.\n"
         "SIGINT and SIGTERM save a checkpoint and end with exit code 5; --resume goes on with the same bits.",
-    .example = "performer train --preset tiny --train train.fasta --valid valid.fasta -o run\n"
-               "performer train --resume -o run",
+    .example =
+        "performer train --preset tiny --train train.fasta --valid valid.fasta -o run\n"
+        "performer train --resume -o run\n"
+        "performer train --init run --task classification --labels labels.tsv --train train.fasta --valid "
+        "valid.fasta -o head",
     .options = table,
     .options_bytes = sizeof(train_options),
     .more_help = list_presets,

@@ -62,6 +62,7 @@ static void print_model(FILE *out, const pf_run *run)
 {
     static const char *const positions[] = {"learned", "sinusoidal", "rotary", "none"};
     const struct pf_config *c = &run->config;
+    const char *level = c->task.level == PF_TASK_RESIDUE ? "residues" : "sequences";
     char attention[256];
     print_attention(attention, sizeof attention, c);
     pf_page_fact(out, "Model", "%d layers, width %d, %d heads of %d, feed-forward %d: %" PRId64 " parameters",
@@ -70,9 +71,15 @@ static void print_model(FILE *out, const pf_run *run)
     pf_page_fact(out, "Attention", "%s", attention);
     pf_page_fact(out, "Positions", "%s, up to %d tokens", positions[c->position_embedding_type],
                  c->max_position_embeddings);
-    pf_page_fact(out, "Objective", "%s",
-                 c->objective == PF_OBJECTIVE_MLM ? "masked residues, from both sides (mlm)"
-                                                  : "the next token, from those before (clm)");
+    if (c->task.type == PF_TASK_REGRESSION)
+        pf_page_fact(out, "Task", "regression of %s, labels of mean %g and standard deviation %g", level,
+                     c->task.mean, c->task.deviation);
+    else if (c->task.type == PF_TASK_CLASSIFICATION)
+        pf_page_fact(out, "Task", "classification of %s, %d classes", level, c->task.n_classes);
+    else
+        pf_page_fact(out, "Objective", "%s",
+                     c->objective == PF_OBJECTIVE_MLM ? "masked residues, from both sides (mlm)"
+                                                      : "the next token, from those before (clm)");
 }
 
 void pf_report_facts(FILE *out, const pf_report *r)
@@ -123,6 +130,33 @@ static void choose_range(pf_plot *plot, pf_plot_curve *curves)
             curves[n].x++, curves[n].y++;
 }
 
+static void write_losses(FILE *out, const pf_report *r, bool by_time,
+                         void (*write)(FILE *out, const pf_plot *plot))
+{
+    char label[64];
+    const pf_history *h = &r->history;
+    const double *x = by_time ? h->seconds : h->tokens;
+    pf_plot_curve curves[] = {
+        {.name = "validation",
+         .x = by_time ? h->valid_seconds : h->valid_tokens,
+         .y = h->valid_loss,
+         .count = h->n_evaluations},
+        {.name = "training", .x = x, .y = h->smooth, .count = h->n_steps},
+        {.name = "each step", .x = x, .y = h->loss, .count = h->n_steps, .is_faint = true},
+    };
+    if (by_time)
+        snprintf(label, sizeof label, "time, %s", h->second_unit.name);
+    else
+        snprintf(label, sizeof label, "trained on, %s", h->token_unit.name);
+    pf_plot plot = {.title = by_time ? "Loss against time" : "Loss against tokens",
+                    .x_label = label,
+                    .y_label = r->run->config.task.type == PF_TASK_REGRESSION ? "loss" : "loss, nats",
+                    .curves = curves,
+                    .n_curves = 3};
+    choose_range(&plot, curves);
+    write(out, &plot);
+}
+
 // The two ends of a level line.
 static int add_levels(const pf_report *r, pf_plot_curve *curve, double x[2], double y[2][2], char name[2][48])
 {
@@ -154,6 +188,10 @@ static const char *baseline_note(const pf_report *r)
 void pf_report_learning_curve(FILE *out, const pf_report *r, void (*write)(FILE *out, const pf_plot *plot))
 {
     const pf_history *h = &r->history;
+    if (r->run->config.task.type != PF_TASK_NONE) { // no perplexity there
+        write_losses(out, r, false, write);
+        return;
+    }
     double *training = calloc((size_t)h->n_steps + 1, sizeof *training), x[2] = {0}, y[2][2];
     char title[160], label[64], level_name[2][48], valid_name[48] = "validation";
     pf_plot_curve curves[4];
@@ -180,29 +218,25 @@ void pf_report_learning_curve(FILE *out, const pf_report *r, void (*write)(FILE 
     free(training);
 }
 
-static void print_losses(FILE *out, const pf_history *h, bool by_time)
+// Of a task: all its figures.
+static void print_figures(FILE *out, const pf_run *run)
 {
-    char label[64];
-    const double *x = by_time ? h->seconds : h->tokens;
-    pf_plot_curve curves[] = {
-        {.name = "validation",
-         .x = by_time ? h->valid_seconds : h->valid_tokens,
-         .y = h->valid_loss,
-         .count = h->n_evaluations},
-        {.name = "training", .x = x, .y = h->smooth, .count = h->n_steps},
-        {.name = "each step", .x = x, .y = h->loss, .count = h->n_steps, .is_faint = true},
-    };
-    if (by_time)
-        snprintf(label, sizeof label, "time, %s", h->second_unit.name);
-    else
-        snprintf(label, sizeof label, "trained on, %s", h->token_unit.name);
-    pf_plot plot = {.title = by_time ? "Loss against time" : "Loss against tokens",
-                    .x_label = label,
-                    .y_label = "loss, nats",
-                    .curves = curves,
-                    .n_curves = 3};
-    choose_range(&plot, curves);
-    pf_page_plot(out, &plot);
+    const int every = (run->n_evaluations + MOST_ROWS - 1) / MOST_ROWS;
+    const char *name;
+    double value;
+    fputs("<table><thead><tr><th>step</th><th>seconds</th><th>validation loss</th>", out);
+    for (int f = 0; (name = pf_task_metric(&run->evaluation[0].metrics, f, &value)); f++)
+        fprintf(out, "<th>%s</th>", name);
+    fputs("</tr></thead><tbody>\n", out);
+    for (int i = 0; i < run->n_evaluations; i++) {
+        const pf_run_evaluation *e = &run->evaluation[i];
+        if ((run->n_evaluations - 1 - i) % every) continue;
+        fprintf(out, "<tr><td>%" PRId64 "</td><td>%.0f</td><td>%.4f</td>", e->step, e->time_s, e->loss);
+        for (int f = 0; (name = pf_task_metric(&e->metrics, f, &value)); f++)
+            isfinite(value) ? fprintf(out, "<td>%.4f</td>", value) : fprintf(out, "<td>&ndash;</td>");
+        fputs("</tr>\n", out);
+    }
+    fputs("</tbody></table>\n", out);
 }
 
 static void print_evaluations(FILE *out, const pf_run *run)
@@ -230,11 +264,12 @@ void pf_report_learning(FILE *out, const pf_report *r)
         pf_page_paragraph(out, "No step has been made yet.");
         return;
     }
-    pf_report_learning_curve(out, r, pf_page_plot);
-    print_losses(out, &r->history, false);
-    print_losses(out, &r->history, true);
+    const bool has_task = r->run->config.task.type != PF_TASK_NONE;
+    if (!has_task) pf_report_learning_curve(out, r, pf_page_plot);
+    write_losses(out, r, false, pf_page_plot);
+    write_losses(out, r, true, pf_page_plot);
     if (r->run->n_evaluations)
-        print_evaluations(out, r->run);
+        has_task ? print_figures(out, r->run) : print_evaluations(out, r->run);
     else
         pf_page_paragraph(
             out, "No evaluation was made: the run has no validation data, or has not come to its first.");

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "performer/config.h"
+#include "performer/metrics.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,6 +28,7 @@ typedef struct pf_run_evaluation {
     int64_t step, tokens_so_far;
     double time_s; // of the step before it
     double loss, perplexity, accuracy;
+    pf_task_metrics metrics; // of a task, which has no perplexity; else type PF_TASK_NONE
 } pf_run_evaluation;
 
 typedef struct pf_run_files {

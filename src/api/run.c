@@ -50,18 +50,34 @@ static pf_status add_step(history *h, json_t *line)
     return PF_OK;
 }
 
+// "valid_FIGURE" of a task; null is NaN.
+static void take_figures(pf_task_type type, json_t *line, pf_run_evaluation *now)
+{
+    const char *key;
+    json_t *value;
+    now->metrics.type = type;
+    json_object_foreach(line, key, value) if (strncmp(key, "valid_", 6) == 0) pf_task_metric_set(
+        &now->metrics, key + 6, json_is_number(value) ? json_number_value(value) : (double)NAN);
+    now->accuracy = now->metrics.accuracy;
+}
+
 static pf_status add_evaluation(history *h, json_t *line)
 {
     pf_run *run = h->run;
     json_int_t step;
     pf_run_evaluation now = {.tokens_so_far = run->tokens};
-    json_t *perplexity;
-    if (json_unpack(line, "{s:I, s:F, s:o, s:F}", "step", &step, "valid_loss", &now.loss, "valid_perplexity",
-                    &perplexity, "valid_accuracy", &now.accuracy) != 0 ||
-        (!json_is_number(perplexity) && !json_is_null(perplexity)))
+    const pf_task_type task = run->config.task.type;
+    json_t *perplexity = json_object_get(line, "valid_perplexity");
+    if (json_unpack(line, "{s:I, s:F, s?F}", "step", &step, "valid_loss", &now.loss, "valid_accuracy",
+                    &now.accuracy) != 0 ||
+        (task == PF_TASK_NONE && ((!json_is_number(perplexity) && !json_is_null(perplexity)) ||
+                                  !json_object_get(line, "valid_accuracy"))))
         return pf_fail(PF_ERROR_INPUT, "an evaluation without one of its numbers");
     now.step = step;
-    now.perplexity = json_is_null(perplexity) ? HUGE_VAL : json_number_value(perplexity);
+    if (task == PF_TASK_NONE)
+        now.perplexity = json_is_null(perplexity) ? HUGE_VAL : json_number_value(perplexity);
+    else
+        take_figures(task, line, &now);
     now.time_s = run->n_steps ? run->step[run->n_steps - 1].time_s : 0;
     PF_TRY(pf_grow((void **)&run->evaluation, &h->evaluation_capacity, (size_t)run->n_evaluations + 1,
                    sizeof now, "evaluations"));

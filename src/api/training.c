@@ -23,7 +23,9 @@ pf_status pf_training_warn(pf_training *t, const char *text)
 
 static pf_status load_corpus(pf_training *t, char **files, size_t count, pf_corpus **out)
 {
-    PF_TRY(pf_corpus_load((const char *const *)files, count, out));
+    const char *const *paths = (const char *const *)files;
+    PF_TRY(t->config.task.type == PF_TASK_NONE ? pf_corpus_load(paths, count, out)
+                                               : pf_corpus_load_named(paths, count, out));
     for (size_t i = 0; i < (*out)->n_warnings; i++) PF_TRY(pf_training_warn(t, (*out)->warnings[i].data));
     PF_CHECK((*out)->n_sequences > 0, PF_ERROR_INPUT, "%s: no sequences", files[0]);
     return PF_OK;
@@ -62,7 +64,7 @@ static pf_status choose_files(pf_training *t, const pf_training_options *o)
     return PF_OK;
 }
 
-static pf_status check_same(const pf_training *t, const char *what, const char *before, const char *now)
+pf_status pf_training_check_same(const pf_training *t, const char *what, const char *before, const char *now)
 {
     PF_CHECK(!t->checkpoint || strcmp(before, now) == 0, PF_ERROR_USAGE,
              "the %s sequences are not those that the run in %s was started with; give the same files, or "
@@ -71,17 +73,34 @@ static pf_status check_same(const pf_training *t, const char *what, const char *
     return PF_OK;
 }
 
+static pf_status check_labels(const pf_training *t, const pf_training_options *o)
+{
+    const char *given = o->labels         ? "--labels"
+                        : o->label_column ? "--label-column"
+                        : o->label_level  ? "--label-level"
+                                          : NULL;
+    PF_CHECK(t->config.task.type != PF_TASK_NONE || !given, PF_ERROR_USAGE,
+             "%s is for a head for labels; give --task regression or --task classification", given);
+    PF_CHECK(t->config.train.patience == 0 || t->state.n_valid_files > 0, PF_ERROR_USAGE,
+             "train.patience counts evaluations, and there are none; give --valid FASTA...");
+    return PF_OK;
+}
+
 static pf_status load_data(pf_training *t, const pf_training_options *o)
 {
     PF_TRY(choose_files(t, o));
+    PF_TRY(check_labels(t, o));
     PF_TRY(load_corpus(t, t->state.train_files, t->state.n_train_files, &t->train));
-    PF_TRY(check_same(t, "training", t->state.train_data, t->train->fingerprint));
+    PF_TRY(pf_training_check_same(t, "training", t->state.train_data, t->train->fingerprint));
     memcpy(t->state.train_data, t->train->fingerprint, sizeof t->state.train_data);
-    if (t->state.n_valid_files == 0) return check_same(t, "validation", t->state.valid_data, "");
-    PF_TRY(load_corpus(t, t->state.valid_files, t->state.n_valid_files, &t->valid));
-    PF_TRY(check_same(t, "validation", t->state.valid_data, t->valid->fingerprint));
-    memcpy(t->state.valid_data, t->valid->fingerprint, sizeof t->state.valid_data);
-    return PF_OK;
+    if (t->state.n_valid_files == 0) {
+        PF_TRY(pf_training_check_same(t, "validation", t->state.valid_data, ""));
+    } else {
+        PF_TRY(load_corpus(t, t->state.valid_files, t->state.n_valid_files, &t->valid));
+        PF_TRY(pf_training_check_same(t, "validation", t->state.valid_data, t->valid->fingerprint));
+        memcpy(t->state.valid_data, t->valid->fingerprint, sizeof t->state.valid_data);
+    }
+    return t->config.task.type == PF_TASK_NONE ? PF_OK : pf_training_load_labels(t, o);
 }
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -146,6 +165,8 @@ static pf_status create_loaders(pf_training *t, const pf_model_limits *limits)
         .seed = (uint64_t)c->seed,
         .shuffle_seed = (uint64_t)c->shuffle_seed,
         .masking = {c->masking.fraction, c->masking.mask, c->masking.random, c->masking.keep},
+        .labels = t->train_labels,
+        .task = &t->config.task,
     };
     PF_TRY(pf_loader_create(t->train, &loader, &t->loader));
     pf_loader_seek(t->loader, (uint64_t)t->state.step + 1, t->state.cursor);
@@ -156,6 +177,8 @@ static pf_status create_loaders(pf_training *t, const pf_model_limits *limits)
         .most_rows = (uint64_t)limits->max_rows,
         .most_sequences = (uint64_t)limits->max_sequences,
         .seed = (uint64_t)c->seed,
+        .labels = t->valid_labels,
+        .task = &t->config.task,
     };
     return pf_evaluation_create(t->valid, &evaluation, &t->evaluation);
 }
@@ -236,6 +259,7 @@ static pf_status write_run(pf_training *t)
     PF_TRY(pf_make_directory(t->run));
     if (t->lock < 0) PF_TRY(pf_lock_directory(t->run, &t->lock));
     PF_TRY(pf_training_open_metrics(t));
+    if (t->checkpoint) PF_TRY(pf_checkpoint_point_to_best(t->run, &t->state));
     // Weights to start from become the checkpoint of step 0, so that going on does not need them again.
     // Before config.json, which makes the directory a run.
     if (t->init && !t->checkpoint) PF_TRY(pf_training_save(t));
@@ -314,6 +338,9 @@ void pf_training_close(pf_training *t)
     pf_loader_free(t->loader);
     pf_corpus_free(t->train);
     pf_corpus_free(t->valid);
+    pf_labels_free(t->train_labels);
+    pf_labels_free(t->valid_labels);
+    pf_task_answers_free(&t->answers);
     pf_model_arrays_free(t->host);
     pf_training_state_free(&t->state);
     for (size_t i = 0; i < t->n_warnings; i++) pf_text_free(&t->warnings[i]);

@@ -8,6 +8,7 @@
 #include "data/corpus.h"
 #include "data/evaluation.h"
 #include "data/loader.h"
+#include "infer/task_answers.h"
 #include "model/performer.h"
 #include "performer/train.h"
 #include "train/checkpoint.h"
@@ -23,6 +24,8 @@ struct pf_training {
     pf_training_state state;
     pf_model_arrays *host;    // staging for checkpoints, initial values
     pf_corpus *train, *valid; // valid NULL: none
+    pf_labels *train_labels, *valid_labels; // of a task, else NULL
+    pf_task_answers answers;
     pf_loader *loader;
     pf_evaluation *evaluation;
     pf_model *model;
@@ -45,6 +48,12 @@ pf_status pf_training_configure(pf_training *t, const pf_training_options *optio
 // Values to start from into t->host: the checkpoint's, those of the given model, or fresh ones.
 pf_status pf_training_load_start(pf_training *t);
 
+// Labels of the sequences, and what the task takes from them: classes, mean and deviation.
+pf_status pf_training_load_labels(pf_training *t, const pf_training_options *options);
+
+// Whether `now` is what the run began with. Errors: PF_ERROR_USAGE, naming `what`.
+pf_status pf_training_check_same(const pf_training *t, const char *what, const char *before, const char *now);
+
 pf_status pf_training_warn(pf_training *t, const char *text);
 
 // Seconds on a clock that only goes forward.
@@ -61,6 +70,12 @@ pf_status pf_training_save(pf_training *t);
 
 // Loss and metrics over all of the validation data.
 pf_status pf_training_evaluate(pf_training *t, pf_training_report *report);
+
+// The report's evaluation is done: is it the best? Whether the run keeps its best checkpoint, and whether it has
+// waited long enough for a better one.
+void pf_training_note_evaluation(pf_training *t, const pf_training_report *report);
+bool pf_training_keeps_best(const pf_training *t);
+bool pf_training_is_out_of_patience(const pf_training *t);
 
 // Model limits for this configuration and data.
 pf_model_limits pf_training_limits(const pf_training *t);

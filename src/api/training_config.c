@@ -1,5 +1,6 @@
 // Which configuration a run has: preset or file, then the model to start from, then the run that is
 // resumed, then single settings. See training.h.
+#include <stdio.h>
 #include <string.h>
 
 #include "api/training.h"
@@ -34,6 +35,59 @@ static void drop_adapters(struct pf_config *config)
     config->lora = defaults.lora;
 }
 
+// A question of another kind has another head: what belongs to the old one goes.
+static pf_status set_task(const pf_training_options *o, struct pf_config *config)
+{
+    const struct pf_task_config before = config->task;
+    char setting[64];
+    if (o->task) {
+        config->task.level = PF_TASK_SEQUENCE;
+        snprintf(setting, sizeof setting, "task.type=%.32s", o->task);
+        PF_TRY(pf_config_set(config, setting));
+        if (config->task.type == before.type) config->task.level = before.level;
+    }
+    if (o->label_level) {
+        snprintf(setting, sizeof setting, "task.level=%.32s", o->label_level);
+        PF_TRY(pf_config_set(config, setting));
+    }
+    if (config->task.type == before.type && config->task.level == before.level) return PF_OK;
+    memset(config->task.class_name, 0, sizeof config->task.class_name);
+    config->task.n_classes = 0;
+    config->task.mean = 0;
+    config->task.deviation = 1;
+    return PF_OK;
+}
+
+// Checks and completes; classes that are not known yet are the labels' to say (training_labels.c).
+static pf_status finish(struct pf_config *config)
+{
+    struct pf_task_config *task = &config->task;
+    const bool lacks_classes = task->type == PF_TASK_CLASSIFICATION && task->n_classes == 0;
+    if (lacks_classes) {
+        task->n_classes = 2;
+        strcpy(task->class_name[0], "0");
+        strcpy(task->class_name[1], "1");
+    }
+    PF_TRY(pf_config_finish(config, PF_CONFIG_USER));
+    if (!lacks_classes) return PF_OK;
+    task->n_classes = 0;
+    memset(task->class_name, 0, sizeof task->class_name);
+    return PF_OK;
+}
+
+// What the run has from its labels, where nothing else was given.
+static void take_derived(struct pf_task_config *task, const struct pf_task_config *own)
+{
+    if (task->type != own->type || task->level != own->level) return;
+    if (task->n_classes == 0) {
+        task->n_classes = own->n_classes;
+        memcpy(task->class_name, own->class_name, sizeof task->class_name);
+    }
+    if (task->mean != 0 || task->deviation != 1) return;
+    task->mean = own->mean;
+    task->deviation = own->deviation;
+}
+
 // The keys of training and computing that options may give; the model's keys of `init` win over them.
 static pf_status read_sources(const pf_training_options *o, struct pf_config *config)
 {
@@ -42,6 +96,7 @@ static pf_status read_sources(const pf_training_options *o, struct pf_config *co
     if (o->config_file) PF_TRY(pf_config_read_file(config, o->config_file, PF_CONFIG_USER));
     if (o->init) PF_TRY(read_init(o->init, config));
     const bool had_adapters = config->lora.rank > 0;
+    PF_TRY(set_task(o, config));
     for (int i = 0; i < o->n_settings; i++) PF_TRY(pf_config_set(config, o->settings[i]));
     if (had_adapters && config->lora.rank == 0) drop_adapters(config);
     if (o->seed >= 0) config->train.seed = o->seed;
@@ -67,11 +122,13 @@ static pf_status configure_resumed(pf_training *t, const pf_training_options *o)
     if (gives_configuration(o)) {
         PF_TRY(read_sources(o, &wanted));
     } else {
+        PF_TRY(set_task(o, &wanted));
         for (int i = 0; i < o->n_settings; i++) PF_TRY(pf_config_set(&wanted, o->settings[i]));
         if (o->seed >= 0) wanted.train.seed = o->seed;
     }
     PF_TRY(pf_config_finish(&own, PF_CONFIG_MODEL));
-    PF_TRY(pf_config_finish(&wanted, PF_CONFIG_USER));
+    take_derived(&wanted.task, &own.task);
+    PF_TRY(finish(&wanted));
     const char *key = pf_config_difference(&own, &wanted, PF_CONFIG_ALL_KEYS, true);
     PF_CHECK(!key, PF_ERROR_USAGE,
              "%s differs from what the run in %s began with; resume with the same command, or "
@@ -118,5 +175,5 @@ pf_status pf_training_configure(pf_training *t, const pf_training_options *o)
     PF_CHECK(gives_configuration(o), PF_ERROR_USAGE,
              "which model? give --preset, --config or --init, or --resume a run that was started");
     PF_TRY(read_sources(o, &t->config));
-    return pf_config_finish(&t->config, PF_CONFIG_USER);
+    return finish(&t->config);
 }

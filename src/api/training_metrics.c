@@ -67,9 +67,28 @@ pf_status pf_training_log_step(pf_training *t, const pf_training_report *r)
     return n > 0 && fflush(t->metrics) == 0 ? PF_OK : fail_io(t);
 }
 
+// {"step": N, "valid_loss": L, "valid_FIGURE": ..., ...}
+static pf_status log_task(pf_training *t, const pf_training_report *r)
+{
+    const char *name;
+    double value;
+    pf_text line = {0};
+    pf_status status =
+        pf_text_add(&line, "{\"step\": %lld, \"valid_loss\": %.17g", (long long)r->step, r->valid_loss);
+    for (int i = 0; status == PF_OK && (name = pf_task_metric(&r->valid_metrics, i, &value)); i++) {
+        status = pf_text_add(&line, ", \"valid_%s\": ", name);
+        if (status == PF_OK) status = pf_text_add_number(&line, value);
+    }
+    if (status == PF_OK && (fprintf(t->metrics, "%s}\n", line.data) < 0 || fflush(t->metrics) != 0))
+        status = fail_io(t);
+    pf_text_free(&line);
+    return status;
+}
+
 pf_status pf_training_log_evaluation(pf_training *t, const pf_training_report *r)
 {
     if (t->rehearsal) return PF_OK;
+    if (r->valid_metrics.type != PF_TASK_NONE) return log_task(t, r);
     // The perplexity of a loss above 709 is beyond all numbers, and JSON has no word for that.
     char perplexity[32] = "null";
     if (isfinite(r->valid_perplexity)) snprintf(perplexity, sizeof perplexity, "%.17g", r->valid_perplexity);

@@ -1,6 +1,5 @@
 // One step of a run and what is due after it. See performer/train.h.
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -100,32 +99,6 @@ static pf_status run_step(pf_training *t, pf_training_report *report)
     return pf_training_log_step(t, report);
 }
 
-pf_status pf_training_evaluate(pf_training *t, pf_training_report *report)
-{
-    const pf_batch *batch = NULL;
-    const pf_pass pass = {0};
-    pf_metrics metrics;
-    pf_status status;
-    PF_TRY(pf_model_clear_metrics(t->model));
-    pf_evaluation_rewind(t->evaluation);
-    while ((status = pf_evaluation_next(t->evaluation, &batch)) == PF_OK) {
-        PF_TRY(pf_model_forward(t->model, batch, &pass));
-        PF_TRY(pf_model_loss(t->model, 0));
-        if (t->stop && *t->stop) return PF_INTERRUPTED; // the step is done: saved by the caller
-    }
-    if (status != PF_END) return status;
-    PF_TRY(pf_model_read_metrics(t->model, &metrics));
-    PF_CHECK(metrics.targets > 0, PF_ERROR_INPUT, "the validation files hold nothing to predict");
-    const double residues = metrics.residue_targets > 0 ? (double)metrics.residue_targets : 1;
-    report->evaluated = true;
-    report->valid_loss = metrics.loss / (double)metrics.targets;
-    report->valid_perplexity = exp(metrics.residue_loss / residues);
-    report->valid_accuracy = (double)metrics.residue_hits / residues;
-    PF_CHECK(isfinite(report->valid_loss), PF_ERROR_NUMERICAL, "step %lld: the validation loss is not finite",
-             (long long)t->state.step);
-    return pf_training_log_evaluation(t, report);
-}
-
 pf_status pf_training_save(pf_training *t)
 {
     if (t->is_saved || t->rehearsal) return PF_OK;
@@ -160,8 +133,11 @@ static pf_status evaluate_and_save(pf_training *t, pf_training_report *report)
         PF_TRY(status);
         t->state.evaluation_due = false;
         t->is_saved = false;
+        pf_training_note_evaluation(t, report);
     }
-    if (!is_due(c->checkpoint_interval, t->state.step, c->steps)) return PF_OK;
+    const bool is_best =
+        pf_training_keeps_best(t) && report->evaluated && t->state.best_step == t->state.step;
+    if (!is_best && !is_due(c->checkpoint_interval, t->state.step, c->steps)) return PF_OK;
     report->saved = true;
     return pf_training_save(t);
 }
@@ -169,7 +145,7 @@ static pf_status evaluate_and_save(pf_training *t, pf_training_report *report)
 pf_status pf_training_step(pf_training *t, pf_training_report *report)
 {
     const struct pf_train_config *c = &t->config.train;
-    if (t->state.step >= c->steps && !t->state.evaluation_due) {
+    if ((t->state.step >= c->steps || pf_training_is_out_of_patience(t)) && !t->state.evaluation_due) {
         PF_TRY(pf_training_save(t));
         return PF_END;
     }

@@ -10,6 +10,7 @@ struct pf_evaluation {
     pf_evaluation_options options;
     size_t next; // sequence
     pf_batch_builder builder;
+    float *value; // labels of a regression, else NULL
 };
 
 static uint64_t window_length(const pf_evaluation *evaluation, size_t sequence)
@@ -34,9 +35,10 @@ pf_status pf_evaluation_create(const pf_corpus *corpus, const pf_evaluation_opti
     evaluation->corpus = corpus;
     evaluation->options = *options;
     const uint64_t all = corpus->n_sequences;
-    const pf_status status =
-        pf_batch_builder_create(&evaluation->builder, options->most_rows,
-                                options->most_sequences < all ? options->most_sequences : all);
+    pf_status status = pf_batch_builder_create(&evaluation->builder, options->most_rows,
+                                               options->most_sequences < all ? options->most_sequences : all);
+    if (status == PF_OK && options->labels && options->labels->value)
+        status = pf_alloc((void **)&evaluation->value, (size_t)options->most_rows, sizeof(float), "labels");
     if (status == PF_OK)
         *out = evaluation;
     else
@@ -48,7 +50,21 @@ void pf_evaluation_free(pf_evaluation *evaluation)
 {
     if (!evaluation) return;
     pf_batch_builder_free(&evaluation->builder);
+    pf_free(evaluation->value);
     pf_free(evaluation);
+}
+
+// Returns how many targets the next sequence has, whose tokens stand at `row`.
+static int32_t add_targets(pf_evaluation *evaluation, int32_t row, size_t length)
+{
+    const pf_evaluation_options *o = &evaluation->options;
+    int32_t *token = evaluation->builder.token + row, *target = evaluation->builder.target + row;
+    if (o->labels)
+        return pf_labels_window(o->labels, evaluation->corpus, o->task,
+                                (pf_label_window){evaluation->next, 0, length}, target,
+                                evaluation->value ? evaluation->value + row : NULL);
+    if (o->is_causal) return pf_mask_causal(token, target, length);
+    return pf_mask_evaluation(o->seed, evaluation->next, token, target, length);
 }
 
 // Puts sequence `next` behind the others.
@@ -57,12 +73,8 @@ static void add_sequence(pf_evaluation *evaluation)
     pf_batch_builder *builder = &evaluation->builder;
     const size_t length = (size_t)window_length(evaluation, evaluation->next);
     const int32_t row = pf_batch_builder_add(builder, length, evaluation->next);
-    int32_t *token = builder->token + row, *target = builder->target + row;
-    pf_corpus_tokens(evaluation->corpus, evaluation->next, 0, length, token);
-    builder->batch.n_targets +=
-        evaluation->options.is_causal
-            ? pf_mask_causal(token, target, length)
-            : pf_mask_evaluation(evaluation->options.seed, evaluation->next, token, target, length);
+    pf_corpus_tokens(evaluation->corpus, evaluation->next, 0, length, builder->token + row);
+    builder->batch.n_targets += add_targets(evaluation, row, length);
     evaluation->next++;
 }
 
@@ -70,6 +82,7 @@ pf_status pf_evaluation_next(pf_evaluation *evaluation, const pf_batch **batch)
 {
     pf_batch_builder *builder = &evaluation->builder;
     pf_batch_builder_clear(builder);
+    builder->batch.value = evaluation->value;
     while (evaluation->next < evaluation->corpus->n_sequences &&
            pf_batch_builder_fits(builder, window_length(evaluation, evaluation->next)))
         add_sequence(evaluation);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "base/status.h"
-#include "data/corpus.h"
+#include "data/labels.h"
 #include "performer/batch.h"
 
 typedef struct pf_evaluation_options {
@@ -15,6 +15,8 @@ typedef struct pf_evaluation_options {
     uint64_t most_rows;      // of a batch; at least max_length, or the longest sequence if that is shorter
     uint64_t most_sequences; // of a batch
     uint64_t seed;           // of the masks
+    const pf_labels *labels; // of the corpus: targets are these, and nothing is masked; NULL: none
+    const struct pf_task_config *task; // with labels
 } pf_evaluation_options;
 
 typedef struct pf_evaluation pf_evaluation;

@@ -91,6 +91,8 @@ static pf_status check(const pf_corpus *corpus, const pf_loader_options *options
     const uint64_t window = options->concat || longest > options->max_length ? options->max_length : longest;
     PF_CHECK(options->max_length > 0 && options->batch_tokens > 0 && options->micro_batch_sequences > 0,
              PF_ERROR_USAGE, "a training step must hold at least a token");
+    PF_CHECK(!options->labels || !options->concat, PF_ERROR_USAGE,
+             "train.packing concat joins sequences, whose labels then belong to nothing; expected pad");
     PF_CHECK(options->batch_tokens <= INT32_MAX && options->micro_batch_tokens <= INT32_MAX, PF_ERROR_USAGE,
              "train.batch_tokens and train.micro_batch_tokens can be 2147483647 at most");
     PF_CHECK(options->micro_batch_tokens >= window, PF_ERROR_USAGE,

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "base/status.h"
-#include "data/corpus.h"
+#include "data/labels.h"
 #include "data/mask.h"
 #include "performer/batch.h"
 
@@ -23,6 +23,8 @@ typedef struct pf_loader_options {
     uint64_t micro_batch_sequences; // sequences of a micro-batch, at least 1
     uint64_t seed, shuffle_seed;
     pf_masking masking; // mlm
+    const pf_labels *labels; // of the corpus: targets are these, nothing is masked, no packing; NULL: none
+    const struct pf_task_config *task; // with labels
 } pf_loader_options;
 
 // Lent until the loader's next call.

@@ -35,6 +35,8 @@ pf_status pf_step_buffer_create(pf_step_buffer *buffer, const pf_corpus *corpus,
     pf_status status;
     PF_TRY_OR(done, pf_alloc((void **)&made.token, rows, sizeof(int32_t), "tokens of a step"));
     PF_TRY_OR(done, pf_alloc((void **)&made.target, rows, sizeof(int32_t), "targets of a step"));
+    if (options->labels && options->labels->value)
+        PF_TRY_OR(done, pf_alloc((void **)&made.value, rows, sizeof(float), "labels of a step"));
     PF_TRY_OR(done, pf_alloc((void **)&made.start, 2 * sequences, sizeof(int32_t), "sequences of a step"));
     PF_TRY_OR(done, pf_alloc((void **)&made.length, sequences, sizeof(int32_t), "sequences of a step"));
     PF_TRY_OR(done, pf_alloc((void **)&made.number, sequences, sizeof(uint64_t), "sequences of a step"));
@@ -50,6 +52,7 @@ void pf_step_buffer_free(pf_step_buffer *buffer)
 {
     pf_free(buffer->token);
     pf_free(buffer->target);
+    pf_free(buffer->value);
     pf_free(buffer->start);
     pf_free(buffer->length);
     pf_free(buffer->number);
@@ -72,6 +75,21 @@ static size_t next_window(const pf_endless *list, const pf_loader_options *optio
     return (size_t)window;
 }
 
+// What the next window's tokens, which are in place, have to be answered with; returns how many answers.
+static int32_t add_targets(pf_step_buffer *buffer, const pf_endless *list, const pf_loader_options *options,
+                           uint64_t first, size_t length)
+{
+    const pf_step *step = &buffer->step;
+    int32_t *token = buffer->token + step->n_tokens, *target = buffer->target + step->n_tokens;
+    if (options->labels)
+        return pf_labels_window(options->labels, list->corpus, options->task,
+                                (pf_label_window){pf_endless_sequence(list), first, length}, target,
+                                buffer->value ? buffer->value + step->n_tokens : NULL);
+    if (options->is_causal) return pf_mask_causal(token, target, length);
+    const pf_mask_key key = {.seed = options->seed, .step = step->step, .number = step->n_sequences};
+    return pf_mask_training(&options->masking, key, token, target, length);
+}
+
 // Adds tokens and targets of the next window to the step; false if it would exceed batch_tokens.
 static bool add_window(pf_step_buffer *buffer, pf_endless *list, const pf_loader_options *options)
 {
@@ -79,19 +97,18 @@ static bool add_window(pf_step_buffer *buffer, pf_endless *list, const pf_loader
     uint64_t first;
     const size_t length = next_window(list, options, step, &first);
     if (step->n_sequences > 0 && step->n_tokens + length > options->batch_tokens) return false;
-    int32_t *token = buffer->token + step->n_tokens, *target = buffer->target + step->n_tokens;
+    int32_t *token = buffer->token + step->n_tokens;
+    int32_t n_targets;
     if (options->concat) {
         pf_endless_take_tokens(list, length, token);
+        n_targets = add_targets(buffer, list, options, 0, length);
         step->cursor += length;
     } else {
         pf_corpus_tokens(list->corpus, pf_endless_sequence(list), first, length, token);
+        n_targets = add_targets(buffer, list, options, first, length);
         pf_endless_advance(list);
         step->cursor++;
     }
-    const pf_mask_key key = {.seed = options->seed, .step = step->step, .number = step->n_sequences};
-    const int32_t n_targets = options->is_causal
-                                  ? pf_mask_causal(token, target, length)
-                                  : pf_mask_training(&options->masking, key, token, target, length);
     buffer->length[step->n_sequences++] = (int32_t)length;
     step->n_tokens += length;
     step->n_targets += (uint64_t)n_targets;
@@ -107,8 +124,11 @@ static size_t cut_micro_batch(pf_step_buffer *buffer, const pf_loader_options *o
     int32_t *start = buffer->start + first + step->n_micro;
     const int32_t *target = buffer->target + row;
     pf_batch *batch = &buffer->micro[step->n_micro];
-    *batch = (pf_batch){
-        .start = start, .token = buffer->token + row, .target = target, .number = buffer->number + first};
+    *batch = (pf_batch){.start = start,
+                        .token = buffer->token + row,
+                        .target = target,
+                        .value = buffer->value ? buffer->value + row : NULL,
+                        .number = buffer->number + first};
     start[0] = 0;
     for (size_t i = first; i < step->n_sequences; i++) {
         const int32_t length = buffer->length[i];

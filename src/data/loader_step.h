@@ -8,6 +8,7 @@
 typedef struct pf_step_buffer {
     pf_step step;
     int32_t *token, *target; // of the step, sequence behind sequence
+    float *value;            // labels of a regression, else NULL
     int32_t *start;          // of all micro-batches, one array behind the other
     int32_t *length;         // of each sequence of the step
     uint64_t *number;

@@ -79,7 +79,7 @@ pf_status pf_measure_regression(const pf_answers *a, pf_task_metrics *out)
     ranked *scratch = memory;
     double *said = (double *)(scratch + a->count), *label_rank = said + a->count,
            *said_rank = label_rank + a->count;
-    for (size_t i = 0; i < a->count; i++) said[i] = (double)a->output[i];
+    for (size_t i = 0; i < a->count; i++) said[i] = a->mean + a->deviation * (double)a->output[i];
     pf_task_metrics m = {.type = PF_TASK_REGRESSION, .count = a->count};
     measure_errors(a->label, said, a->count, &m);
     rank_values(a->label, a->count, scratch, label_rank);

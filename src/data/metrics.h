@@ -14,10 +14,11 @@
 // What was said of `count` labelled things.
 typedef struct pf_answers {
     size_t count;
-    int n_outputs;         // C of classification, 1 of regression
-    const int32_t *target; // [count] classification: classes
-    const double *label;   // [count] regression: labels in their own units
-    const float *output;   // [count,n_outputs] logits; regression: predictions in the labels' units
+    int n_outputs;          // C of classification, 1 of regression
+    const int32_t *target;  // [count] classification: classes
+    const double *label;    // [count] regression: labels in their own units
+    const float *output;    // [count,n_outputs] logits; of a regression (prediction - mean) / deviation
+    double mean, deviation; // of a regression
 } pf_answers;
 
 // Errors: PF_ERROR_FAILED; PF_ERROR_INPUT without an answer.

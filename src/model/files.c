@@ -279,7 +279,7 @@ pf_status pf_model_resolve(const char *path, char **directory, pf_text *passed_o
     if (has_manifest || has_weights) return pf_copy_text(directory, path);
     PF_CHECK(has_checkpoints, PF_ERROR_INPUT, "%s: holds neither %s nor checkpoints", path, weights_name);
     int64_t step;
-    const pf_status status = pf_checkpoint_find(path, directory, &step, passed_over);
+    const pf_status status = pf_checkpoint_find_best(path, directory, &step, passed_over);
     PF_CHECK(status != PF_END, PF_ERROR_INPUT, "%s: holds no complete checkpoint", path);
     return status;
 }

@@ -47,8 +47,8 @@ pf_status pf_model_save(const char *directory, const pf_model_arrays *arrays, un
                         pf_manifest *manifest);
 
 // The model directory that a user's MODEL means: a model directory, a checkpoint (its manifest is
-// verified), or a run directory (its newest checkpoint that verifies; why newer ones were passed over
-// is added to `passed_over`, which may be NULL). Release *directory with pf_free. Errors:
+// verified), or a run directory (its best checkpoint if it names one, else its newest, that verifies; why others
+// were passed over is added to `passed_over`, which may be NULL). Release *directory with pf_free. Errors:
 // PF_ERROR_INPUT.
 pf_status pf_model_resolve(const char *path, char **directory, pf_text *passed_over);
 

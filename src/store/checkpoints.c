@@ -100,3 +100,30 @@ pf_status pf_checkpoint_find(const char *run, char **directory, int64_t *step, p
     pf_free(steps);
     return status;
 }
+
+// What RUN/best says; -1: nothing, or nothing of use.
+static int64_t best_step(const char *run)
+{
+    char *path = NULL, *text = NULL;
+    size_t length;
+    int64_t step = -1;
+    if (pf_join_path(&path, run, PF_BEST_NAME) == PF_OK && pf_exists(path) &&
+        pf_read_file(path, 1 << 12, &text, &length) == PF_OK) {
+        text[strcspn(text, "\n")] = '\0';
+        step = step_of(text);
+    }
+    pf_free(path);
+    pf_free(text);
+    return step;
+}
+
+pf_status pf_checkpoint_find_best(const char *run, char **directory, int64_t *step, pf_text *passed_over)
+{
+    const int64_t best = best_step(run);
+    if (best >= 0) {
+        const pf_status status = try_step(run, best, directory, passed_over);
+        if (status == PF_OK) *step = best;
+        if (status != PF_END) return status;
+    }
+    return pf_checkpoint_find(run, directory, step, passed_over);
+}

@@ -28,6 +28,7 @@ pf_status pf_manifest_verify(const char *directory);
 // --- checkpoints of a run: RUN/checkpoints/step-000000001000 ------------------------------------
 
 enum { PF_CHECKPOINT_NAME = 32 };
+#define PF_BEST_NAME "best" // RUN/best: the name of the checkpoint of least validation loss
 
 // "step-" and twelve digits.
 void pf_checkpoint_name(char out[PF_CHECKPOINT_NAME], int64_t step);
@@ -39,5 +40,8 @@ pf_status pf_checkpoint_list(const char *run, int64_t **steps, int *count);
 // The newest checkpoint whose manifest fits: its directory (release with pf_free) and step. Why newer
 // ones were passed over is added to `passed_over` (may be NULL), a line each. PF_END: there is none.
 pf_status pf_checkpoint_find(const char *run, char **directory, int64_t *step, pf_text *passed_over);
+
+// The checkpoint that RUN/best names, if its manifest fits; else the newest, as above.
+pf_status pf_checkpoint_find_best(const char *run, char **directory, int64_t *step, pf_text *passed_over);
 
 #endif

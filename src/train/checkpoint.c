@@ -188,14 +188,14 @@ done:
     return status;
 }
 
-static pf_status rotate(const char *run, const char *checkpoints, int64_t keep)
+static pf_status rotate(const char *run, const char *checkpoints, int64_t keep, int64_t best_step)
 {
     int64_t *steps = NULL;
     int count = 0;
     PF_TRY(pf_checkpoint_list(run, &steps, &count));
     pf_status status = PF_OK;
     for (int64_t i = 0; i < count - (keep < 1 ? 1 : keep) && status == PF_OK; i++)
-        status = drop(checkpoints, steps[i]);
+        if (steps[i] != best_step) status = drop(checkpoints, steps[i]);
     pf_free(steps);
     return status;
 }
@@ -213,18 +213,36 @@ static void clean(const char *checkpoints)
     if (directory) closedir(directory);
 }
 
+// RUN/`file` says `name`.
+static pf_status point(const char *run, const char *file, const char *name)
+{
+    char line[NAME_BYTES + 1], *path = NULL;
+    PF_TRY(pf_join_path(&path, run, file));
+    snprintf(line, sizeof line, "%s\n", name);
+    const pf_status status = pf_write_file(path, line, strlen(line), NULL);
+    pf_free(path);
+    return status;
+}
+
+pf_status pf_checkpoint_point_to_best(const char *run, const pf_training_state *state)
+{
+    char name[PF_CHECKPOINT_NAME];
+    pf_text path = {0};
+    if (state->best_step == 0) return PF_OK;
+    pf_checkpoint_name(name, state->best_step);
+    pf_status status = pf_text_add(&path, "%s/checkpoints/%s", run, name);
+    if (status == PF_OK && pf_is_directory(path.data)) status = point(run, PF_BEST_NAME, name);
+    pf_text_free(&path);
+    return status;
+}
+
 static pf_status publish(const char *run, const char *checkpoints, const char *fresh, const char *final,
                          const char *name)
 {
-    char line[NAME_BYTES + 1], *latest = NULL;
     // One may be there: damaged, or of this step before an evaluation that was still due.
     PF_TRY(pf_replace_directory(fresh, final));
     PF_TRY(pf_sync_directory(checkpoints));
-    PF_TRY(pf_join_path(&latest, run, "latest"));
-    snprintf(line, sizeof line, "%s\n", name);
-    const pf_status status = pf_write_file(latest, line, strlen(line), NULL);
-    pf_free(latest);
-    return status;
+    return point(run, "latest", name);
 }
 
 pf_status pf_checkpoint_save(const char *run, const pf_checkpoint *c, int64_t keep)
@@ -243,8 +261,9 @@ pf_status pf_checkpoint_save(const char *run, const pf_checkpoint *c, int64_t ke
     PF_TRY_OR(done, pf_make_directory(fresh));
     status = write_contents(fresh, c);
     if (status == PF_OK) status = publish(run, checkpoints, fresh, final, name);
+    if (status == PF_OK) status = pf_checkpoint_point_to_best(run, c->state);
     if (status == PF_OK)
-        status = rotate(run, checkpoints, keep);
+        status = rotate(run, checkpoints, keep, c->state->best_step);
     else
         (void)pf_remove_tree(fresh); // the error before it is the one to tell
 done:

@@ -21,6 +21,8 @@ void pf_training_state_free(pf_training_state *state)
 {
     free_list(state->train_files, state->n_train_files);
     free_list(state->valid_files, state->n_valid_files);
+    pf_free(state->labels_file);
+    pf_free(state->label_column);
     memset(state, 0, sizeof *state);
 }
 
@@ -29,6 +31,21 @@ static json_t *list_of(char **list, size_t count)
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++) json_array_append_new(array, json_string_nocheck(list[i]));
     return array;
+}
+
+// What only some runs have.
+static void add_rare(json_t *json, const pf_training_state *s)
+{
+    char loss[40];
+    snprintf(loss, sizeof loss, "%.17g", s->best_loss);
+    if (s->labels_file)
+        json_object_set_new(json, "labels",
+                            json_pack("{s:s, s:s*, s:s, s:s}", "file", s->labels_file, "column",
+                                      s->label_column, "train", s->train_labels, "valid", s->valid_labels));
+    if (s->best_step > 0)
+        json_object_set_new(json, "best",
+                            json_pack("{s:I, s:s, s:I}", "step", (json_int_t)s->best_step, "loss", loss,
+                                      "evaluations_since", (json_int_t)s->evaluations_since_best));
 }
 
 pf_status pf_training_state_write(const pf_training_state *s, const char *path, char *sha256_hex)
@@ -41,6 +58,7 @@ pf_status pf_training_state_write(const pf_training_state *s, const char *path, 
         cursor, "seconds", seconds, "evaluation_due", s->evaluation_due, "data", "train", s->train_data,
         "valid", s->valid_data, "train_files", list_of(s->train_files, s->n_train_files), "valid_files",
         list_of(s->valid_files, s->n_valid_files), "device", "name", s->device, "driver", s->driver);
+    if (json) add_rare(json, s);
     char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
     json_decref(json);
     PF_CHECK(text, PF_ERROR_FAILED, "%s: no memory for its text", path);
@@ -72,6 +90,36 @@ static pf_status copy_fixed(const char *path, const char *text, char *out, size_
     return PF_OK;
 }
 
+static pf_status read_labels(const char *path, json_t *labels, pf_training_state *s)
+{
+    const char *file, *column = NULL, *train, *valid;
+    json_error_t error;
+    if (!labels) return PF_OK;
+    PF_CHECK(json_unpack_ex(labels, &error, 0, "{s:s, s?s, s:s, s:s}", "file", &file, "column", &column,
+                            "train", &train, "valid", &valid) == 0,
+             PF_ERROR_INPUT, "%s: labels: %s", path, error.text);
+    PF_TRY(pf_copy_text(&s->labels_file, file));
+    if (column) PF_TRY(pf_copy_text(&s->label_column, column));
+    PF_TRY(copy_fixed(path, train, s->train_labels, sizeof s->train_labels));
+    return copy_fixed(path, valid, s->valid_labels, sizeof s->valid_labels);
+}
+
+static pf_status read_best(const char *path, json_t *best, pf_training_state *s)
+{
+    json_int_t step = 0, since = 0;
+    const char *loss;
+    json_error_t error;
+    if (!best) return PF_OK;
+    PF_CHECK(json_unpack_ex(best, &error, 0, "{s:I, s:s, s:I}", "step", &step, "loss", &loss,
+                            "evaluations_since", &since) == 0,
+             PF_ERROR_INPUT, "%s: best: %s", path, error.text);
+    PF_CHECK(step > 0 && since >= 0 && pf_parse_number(loss, -1e300, 1e300, &s->best_loss) == PF_OK,
+             PF_ERROR_INPUT, "%s: best: expected a step, a loss and a number of evaluations since", path);
+    s->best_step = step;
+    s->evaluations_since_best = since;
+    return PF_OK;
+}
+
 static pf_status read_fields(const char *path, json_t *json, pf_training_state *s)
 {
     json_int_t step = 0;
@@ -98,6 +146,8 @@ static pf_status read_fields(const char *path, json_t *json, pf_training_state *
     PF_TRY(copy_fixed(path, valid, s->valid_data, sizeof s->valid_data));
     PF_TRY(copy_fixed(path, name, s->device, sizeof s->device));
     PF_TRY(copy_fixed(path, driver, s->driver, sizeof s->driver));
+    PF_TRY(read_labels(path, json_object_get(json, "labels"), s));
+    PF_TRY(read_best(path, json_object_get(json, "best"), s));
     PF_TRY(read_list(path, train_files, &s->train_files, &s->n_train_files));
     return read_list(path, valid_files, &s->valid_files, &s->n_valid_files);
 }

@@ -115,6 +115,32 @@ START_TEST(masks_are_those_of_the_place_in_the_input)
 }
 END_TEST
 
+START_TEST(labels_are_the_targets_of_a_task)
+{
+    int32_t target[SEQUENCES];
+    double value[SEQUENCES];
+    for (int i = 0; i < SEQUENCES; i++) value[i] = i, target[i] = 0;
+    const struct pf_task_config task = {.type = PF_TASK_REGRESSION, .mean = 10, .deviation = 4};
+    const pf_labels labels = {.type = task.type, .count = SEQUENCES, .target = target, .value = value};
+    const pf_evaluation_options options = {
+        .max_length = 20, .most_rows = 100, .most_sequences = 7, .labels = &labels, .task = &task};
+    pf_evaluation *evaluation = NULL;
+    const pf_batch *batch;
+    int seen = 0;
+    ck_assert_int_eq(pf_evaluation_create(corpus, &options, &evaluation), PF_OK);
+    while (pf_evaluation_next(evaluation, &batch) == PF_OK) {
+        ck_assert_int_eq(batch->n_targets, batch->n_sequences);
+        for (int32_t b = 0; b < batch->n_sequences; b++, seen++) {
+            ck_assert_int_eq(batch->target[batch->start[b]], 0);
+            ck_assert(batch->value[batch->start[b]] == (float)(seen - 10) / 4);
+        }
+        for (int32_t row = 0; row < batch->n_rows; row++) ck_assert_int_ne(batch->token[row], PF_TOKEN_MASK);
+    }
+    ck_assert_int_eq(seen, SEQUENCES);
+    pf_evaluation_free(evaluation);
+}
+END_TEST
+
 START_TEST(limits_that_hold_no_sequence_are_refused)
 {
     pf_evaluation *evaluation = NULL;
@@ -134,6 +160,7 @@ Suite *suite(void)
     tcase_add_test(tests, batches_change_nothing);
     tcase_add_test(tests, tokens_are_the_first_of_each_sequence);
     tcase_add_test(tests, masks_are_those_of_the_place_in_the_input);
+    tcase_add_test(tests, labels_are_the_targets_of_a_task);
     tcase_add_test(tests, limits_that_hold_no_sequence_are_refused);
     suite_add_tcase(suite, tests);
     return suite;

@@ -34,7 +34,8 @@ static void expect_figure(const pf_task_metrics *m, const char *name, double exp
 static pf_task_metrics regression(const double *label, const float *said, size_t count)
 {
     pf_task_metrics m;
-    const pf_answers answers = {.count = count, .n_outputs = 1, .label = label, .output = said};
+    const pf_answers answers = {
+        .count = count, .n_outputs = 1, .label = label, .output = said, .deviation = 1};
     ck_assert_int_eq(pf_measure_regression(&answers, &m), PF_OK);
     ck_assert_uint_eq(m.count, count);
     return m;
@@ -61,6 +62,19 @@ START_TEST(regression_is_that_of_scipy_and_scikit_learn)
     expect_figure(&m, "rmse", 0.5929270612815711);
     expect_figure(&m, "mae", 0.46875);
     ck_assert_ptr_null(m.undefined);
+}
+END_TEST
+
+START_TEST(predictions_are_taken_back_to_the_labels_units)
+{
+    const double label[] = {105, 111, 95};
+    const float said[] = {0, 1, -2};
+    const pf_answers answers = {
+        .count = 3, .n_outputs = 1, .label = label, .output = said, .mean = 105, .deviation = 5};
+    pf_task_metrics m;
+    ck_assert_int_eq(pf_measure_regression(&answers, &m), PF_OK);
+    expect_figure(&m, "mae", 1.0 / 3);
+    expect_figure(&m, "rmse", sqrt(1.0 / 3));
 }
 END_TEST
 
@@ -237,6 +251,7 @@ Suite *suite(void)
     Suite *suite = suite_create("data/metrics");
     TCase *tests = tcase_create("metrics");
     tcase_add_test(tests, regression_is_that_of_scipy_and_scikit_learn);
+    tcase_add_test(tests, predictions_are_taken_back_to_the_labels_units);
     tcase_add_test(tests, two_classes_are_those_of_scikit_learn);
     tcase_add_test(tests, three_classes_are_those_of_scikit_learn);
     tcase_add_test(tests, ties_share_ranks);
