@@ -195,7 +195,8 @@ static pf_status measure(const pf_task_evaluation *e, rows *r, uint64_t *confusi
                                 .n_outputs = (int)e->C,
                                 .target = r->target,
                                 .label = r->label,
-                                .output = r->output};
+                                .output = r->output,
+                                .deviation = 1};
     if (e->task->type == PF_TASK_REGRESSION) return pf_measure_regression(&answers, out);
     PF_TRY(pf_measure_classification(&answers, confusion, out));
     return e->options.has_threshold ? measure_choices(e, r, confusion, out) : PF_OK;
