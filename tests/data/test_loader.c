@@ -290,79 +290,6 @@ START_TEST(the_golden_training_run_takes_the_golden_numbers_of_tokens)
 }
 END_TEST
 
-// Every residue's label is its place in the corpus: what a row is asked tells where it comes from.
-START_TEST(labels_follow_their_residues_into_windows)
-{
-    struct pf_task_config task = {
-        .type = PF_TASK_REGRESSION, .level = PF_TASK_RESIDUE, .mean = 100, .deviation = 2};
-    pf_labels labels = {.type = task.type, .level = task.level, .count = (size_t)corpus->n_residues};
-    labels.target = calloc(labels.count, sizeof *labels.target);
-    labels.value = calloc(labels.count, sizeof *labels.value);
-    for (size_t i = 0; i < labels.count; i++) {
-        labels.target[i] = i % 3 ? 0 : PF_NO_TARGET;
-        labels.value[i] = (double)i;
-    }
-    pf_loader_options o = options();
-    o.labels = &labels;
-    o.task = &task;
-    pf_loader *loader = create(&o);
-    int windows = 0;
-    for (int s = 0; s < 30; s++) {
-        const pf_step *step = pf_loader_next(loader);
-        uint64_t n_targets = 0;
-        for (size_t m = 0; m < step->n_micro; m++) {
-            const pf_batch *b = &step->micro[m];
-            n_targets += (uint64_t)b->n_targets;
-            windows += b->token[0] != PF_TOKEN_BEGIN;
-            for (int32_t row = 0; row < b->n_rows; row++) {
-                ck_assert_int_ne(b->token[row], PF_TOKEN_MASK);
-                ck_assert_int_eq(b->target[row] == PF_NO_TARGET, b->value[row] != b->value[row]);
-                if (b->target[row] == PF_NO_TARGET) continue;
-                const size_t place = (size_t)(100 + 2 * (double)b->value[row] + 0.5);
-                ck_assert_uint_ne(place % 3, 0);
-                ck_assert_int_eq(corpus->residue[place], b->token[row]);
-            }
-        }
-        ck_assert_uint_eq(step->n_targets, n_targets);
-    }
-    ck_assert_int_gt(windows, 0); // some begin inside their sequence
-    pf_loader_free(loader);
-    o.concat = true;
-    ck_assert_int_eq(pf_loader_create(corpus, &o, &loader), PF_ERROR_USAGE);
-    ck_assert_ptr_nonnull(strstr(pf_error_message(), "train.packing concat"));
-    free(labels.target);
-    free(labels.value);
-}
-END_TEST
-
-START_TEST(a_sequences_label_stands_at_its_first_row)
-{
-    struct pf_task_config task = {.type = PF_TASK_CLASSIFICATION, .n_classes = 7, .deviation = 1};
-    pf_labels labels = {.type = task.type, .count = corpus->n_sequences};
-    labels.target = calloc(labels.count, sizeof *labels.target);
-    for (size_t i = 0; i < labels.count; i++) labels.target[i] = (int32_t)(i % 7);
-    pf_loader_options o = options();
-    o.shuffle = false;
-    o.labels = &labels;
-    o.task = &task;
-    pf_loader *loader = create(&o);
-    size_t sequence = 0;
-    for (int s = 0; s < 10; s++) {
-        const pf_step *step = pf_loader_next(loader);
-        ck_assert_uint_eq(step->n_targets, step->n_sequences);
-        for (size_t m = 0; m < step->n_micro; m++) {
-            const pf_batch *b = &step->micro[m];
-            ck_assert_ptr_null(b->value);
-            ck_assert_int_eq(b->n_targets, b->n_sequences);
-            for (int32_t i = 0; i < b->n_sequences; i++, sequence++)
-                ck_assert_int_eq(b->target[b->start[i]], (int32_t)(sequence % labels.count % 7));
-        }
-    }
-    pf_loader_free(loader);
-    free(labels.target);
-}
-END_TEST
-
 START_TEST(limits_that_hold_no_window_are_refused)
 {
     pf_loader *loader = NULL;
@@ -409,8 +336,6 @@ Suite *suite(void)
     tcase_add_test(tests, a_sequence_beyond_the_step_is_a_step_of_its_own);
     tcase_add_test(tests, packed_windows_are_full_and_follow_the_stream);
     tcase_add_test(tests, the_golden_training_run_takes_the_golden_numbers_of_tokens);
-    tcase_add_test(tests, labels_follow_their_residues_into_windows);
-    tcase_add_test(tests, a_sequences_label_stands_at_its_first_row);
     tcase_add_test(tests, limits_that_hold_no_window_are_refused);
     tcase_add_test(tests, steps_need_no_memory_and_creation_survives_its_lack);
     suite_add_tcase(suite, tests);
