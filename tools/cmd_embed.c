@@ -1,5 +1,4 @@
 // performer embed: embeddings of sequences; can be killed and resumed.
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +11,8 @@
 typedef struct embed_options {
     pf_common common;
     pf_stream_flags stream;
-    const char *output, *pool;
+    const char *output, *pool, *part_format;
+    int64_t part_size;
     pf_integers layers;
     bool half, resume;
 } embed_options;
@@ -45,22 +45,25 @@ static const pf_option table[] = {
      .type = PF_OPTION_FLAG,
      .at = AT(half),
      .help = "store the numbers in half precision (fp16): half the size, rounded to 11 bits"},
-    {.name = "resume",
-     .type = PF_OPTION_FLAG,
-     .at = AT(resume),
-     .help = "go on where a run that was killed stopped; start where there is nothing"},
+    {.name = "part-size",
+     .type = PF_OPTION_INTEGER,
+     .value = "N",
+     .low = 1,
+     .high = 1000000000,
+     .at = AT(part_size),
+     .help =
+         "FILE is a directory: part-00000, ... of N sequences each, index.tsv that says where each one is, "
+         "manifest.json; memory does not grow with the number of sequences"},
+    {.name = "part-format",
+     .type = PF_OPTION_CHOICE,
+     .value = "WHAT",
+     .choices = "safetensors|npz|tsv",
+     .at = AT(part_format),
+     .help = "of the parts; safetensors by default"},
+    PF_RESUME_ROW(AT(resume)),
     PF_STREAM_ROWS(AT(stream)),
     {0},
 };
-
-// The first SIGINT or SIGTERM asks for a tidy end; a second one ends at once.
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
-{
-    stop = 1;
-    signal(number, SIG_DFL);
-}
 
 static pf_pooling read_pooling(const char *name)
 {
@@ -105,7 +108,9 @@ static pf_status write_embeddings(const embed_options *o, pf_device *device)
                                 .output = o->output,
                                 .half = o->half,
                                 .resume = o->resume,
-                                .stop = &stop};
+                                .stop = pf_tool_catch_signals(),
+                                .part_size = o->part_size,
+                                .part_format = o->part_format};
     pf_model *model = NULL;
     pf_embed *embed = NULL;
     pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
@@ -121,9 +126,10 @@ static pf_status run(void *options)
 {
     const embed_options *o = options;
     pf_device *device = NULL;
-    if (o->resume && pf_embed_is_done(o->output)) pf_tell(&o->common, "%s is there already", o->output);
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    if (o->part_format && !o->part_size)
+        return pf_tool_fail(PF_ERROR_USAGE,
+                            "--part-format is of the parts that --part-size N makes; give that too");
+    if (o->resume && pf_stream_is_done(o->output)) pf_tell(&o->common, "%s is there already", o->output);
     const pf_status status = pf_tool_device_open(&o->common, &device);
     if (status != PF_OK) return status;
     return pf_tool_device_close(&o->common, device, write_embeddings(o, device));
@@ -144,11 +150,15 @@ const pf_command pf_command_embed = {
         "the "
         "same bytes. What the numbers were made of stands in FILE.manifest.json: with --resume a file that "
         "is there already "
-        "must be of the same model, options and sequences.",
+        "must be of the same model, options and sequences.\n"
+        "With --part-size N the output is a directory, for sequences by the million: parts of N sequences, "
+        "index.tsv (record, id, length, part, row or tensor) and manifest.json with the SHA-256 of all. "
+        "Ids of tensors are unique within a part.",
     .example =
         "performer embed run proteins.fasta -o embeddings.npz\n"
         "performer embed run proteins.fasta.gz -o residues.safetensors --pool none --layers 0,-1 --resume\n"
-        "performer embed run proteins.fasta -o part3.npy --shard 3/8 --resume",
+        "performer embed run proteins.fasta -o part3.npy --shard 3/8 --resume\n"
+        "performer embed run millions.fasta.gz -o embeddings --part-size 100000 --half --resume",
     .options = table,
     .options_bytes = sizeof(embed_options),
     .min_operands = 2,

@@ -10,6 +10,7 @@ typedef struct logits_options {
     pf_common common;
     pf_stream_flags stream;
     const char *output;
+    bool resume;
 } logits_options;
 
 static const pf_option table[] = {
@@ -20,6 +21,7 @@ static const pf_option table[] = {
      .at = offsetof(logits_options, output),
      .required = true,
      .help = "FILE.safetensors or FILE.npz, replaced once all is done"},
+    PF_RESUME_ROW(offsetof(logits_options, resume)),
     PF_STREAM_ROWS(offsetof(logits_options, stream)),
     {0},
 };
@@ -39,7 +41,11 @@ static pf_status run_steps(const pf_common *common, pf_logits *logits)
 
 static pf_status write_logits(const logits_options *o, pf_device *device)
 {
-    pf_logits_options options = {.output = o->output};
+    pf_logits_options options = {
+        .output = o->output,
+        .resume = o->resume,
+        .stop = o->resume ? pf_tool_catch_signals() : NULL,
+    };
     pf_model *model = NULL;
     pf_logits *logits = NULL;
     pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
@@ -56,6 +62,7 @@ static pf_status run(void *options)
 {
     const logits_options *o = options;
     pf_device *device = NULL;
+    if (o->resume && pf_stream_is_done(o->output)) pf_tell(&o->common, "%s is there already", o->output);
     const pf_status status = pf_tool_device_open(&o->common, &device);
     if (status != PF_OK) return status;
     return pf_tool_device_close(&o->common, device, write_logits(o, device));
@@ -68,8 +75,11 @@ const pf_command pf_command_logits = {
     .details =
         "Each sequence becomes a tensor [length + 2, 29] under its id, rows of begin and end included; a "
         "repeated id becomes id#2, id#3, and so on. Columns are the tokens ACDEFGHIKLMNPQRSTVWYBOUXZ, begin, "
-        "end, pad, mask. '*' in a sequence is the mask token.",
-    .example = "performer logits run proteins.fasta -o logits.npz\n"
+        "end, pad, mask. '*' in a sequence is the mask token.\n"
+        "With --resume finished sequences wait in FILE.partial, and FILE.manifest.json says what FILE was "
+        "made of: a "
+        "run that was killed goes on and ends with the same bytes.",
+    .example = "performer logits run proteins.fasta -o logits.npz --resume\n"
                "performer logits run - -o masked.safetensors <masked.fasta",
     .options = table,
     .options_bytes = sizeof(logits_options),

@@ -1,6 +1,8 @@
 // performer score: how likely a model finds sequences.
 #include "performer/score.h"
 
+#include <string.h>
+
 #include "tools/commands.h"
 #include "tools/device.h"
 #include "tools/output.h"
@@ -12,6 +14,7 @@ typedef struct score_options {
     pf_stream_flags stream;
     int64_t stride;
     const char *output;
+    bool resume;
 } score_options;
 
 #define AT(field) offsetof(score_options, field)
@@ -25,6 +28,7 @@ static const pf_option table[] = {
      .at = AT(stride),
      .help = "mask every S-th residue together, S passes for a sequence; by default each residue alone"},
     PF_OUTPUT_ROW(AT(output)),
+    PF_RESUME_ROW(AT(resume)),
     PF_STREAM_ROWS(AT(stream)),
     {0},
 };
@@ -52,24 +56,38 @@ static pf_status run_steps(const pf_common *common, pf_score *score, pf_output *
     return status == PF_END ? PF_OK : status;
 }
 
-static pf_status write_scores(const score_options *o, pf_device *device)
+static pf_status write_table(const score_options *o, pf_score *score)
 {
-    pf_score_options options = {.stride = o->stride};
-    pf_model *model = NULL;
-    pf_score *score = NULL;
-    pf_output *out = NULL;
-    pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
-    if (status == PF_OK)
-        status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){.row_losses = true},
-                                    &model);
-    if (status == PF_OK) status = pf_score_open(model, &options, &score);
-    if (status == PF_OK) status = pf_output_open(o->output, &out);
+    pf_output *out;
+    pf_status status = pf_output_open(o->output, &out);
     if (status == PF_OK) status = run_steps(&o->common, score, out);
     if (status == PF_OK) {
         status = pf_output_commit(out);
         out = NULL;
     }
     pf_output_discard(out);
+    return status == PF_OK ? pf_score_finish(score) : status;
+}
+
+static pf_status write_scores(const score_options *o, pf_device *device)
+{
+    const bool is_done = o->resume && pf_stream_is_done(o->output);
+    pf_score_options options = {.stride = o->stride, .resume = o->resume};
+    pf_model *model = NULL;
+    pf_score *score = NULL;
+    if (o->resume) {
+        options.output = o->output;
+        options.stop = pf_tool_catch_signals();
+    }
+    pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
+    if (status == PF_OK)
+        status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){.row_losses = true},
+                                    &model);
+    if (status == PF_OK) status = pf_score_open(model, &options, &score);
+    if (status == PF_OK && is_done)
+        pf_tell(&o->common, "%s is there already", o->output);
+    else if (status == PF_OK)
+        status = write_table(o, score);
     pf_score_close(score);
     pf_model_close(model);
     return status;
@@ -79,6 +97,8 @@ static pf_status run(void *options)
 {
     const score_options *o = options;
     pf_device *device = NULL;
+    if (o->resume && (!o->output || !strcmp(o->output, "-")))
+        return pf_tool_fail(PF_ERROR_USAGE, "--resume needs a file to go on with; give -o FILE");
     const pf_status status = pf_tool_device_open(&o->common, &device);
     if (status != PF_OK) return status;
     return pf_tool_device_close(&o->common, device, write_scores(o, device));
@@ -93,9 +113,12 @@ const pf_command pf_command_score = {
                "only. A masked model (mlm) gives the pseudo-log-likelihood, each residue masked alone, which "
                "takes as many "
                "passes as there are residues; --stride 8 takes eight. A causal model (clm) gives the "
-               "log-likelihood.",
+               "log-likelihood.\n"
+               "With --resume finished sequences wait in FILE.partial, and FILE.manifest.json says what FILE "
+               "was made "
+               "of: a run that was killed goes on and ends with the same bytes.",
     .example = "performer score run proteins.fasta -o scores.tsv\n"
-               "performer score run proteins.fasta --stride 8",
+               "performer score run proteins.fasta --stride 8 -o scores.tsv --resume",
     .options = table,
     .options_bytes = sizeof(score_options),
     .min_operands = 2,

@@ -95,15 +95,16 @@ class _StreamOptions(Structure):
 
 
 class _LogitsOptions(Structure):
-    _fields_ = [("stream", _StreamOptions), ("output", c_char_p)]
+    _fields_ = [("stream", _StreamOptions), ("output", c_char_p), ("resume", c_bool), ("stop", c_void_p)]
 
 
 class _EmbedOptions(Structure):
-    _fields_ = [("stream", _StreamOptions), ("pool", c_int), ("output", c_char_p), ("resume", c_bool), ("half", c_bool), ("stop", c_void_p)]
+    _fields_ = [("stream", _StreamOptions), ("pool", c_int), ("output", c_char_p), ("resume", c_bool), ("half", c_bool), ("stop", c_void_p),
+                ("part_size", c_int64), ("part_format", c_char_p)]
 
 
 class _ScoreOptions(Structure):
-    _fields_ = [("stream", _StreamOptions), ("stride", c_int64)]
+    _fields_ = [("stream", _StreamOptions), ("stride", c_int64), ("output", c_char_p), ("resume", c_bool), ("stop", c_void_p)]
 
 
 class _ScoreResult(Structure):

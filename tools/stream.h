@@ -3,6 +3,8 @@
 #ifndef TOOLS_STREAM_H
 #define TOOLS_STREAM_H
 
+#include <signal.h>
+
 #include "performer/model.h"
 #include "performer/stream.h"
 #include "tools/options.h"
@@ -43,6 +45,13 @@ typedef struct pf_stream_flags {
          .help = "sequences longer than the model allows: first tokens, consecutive windows, or an error"},  \
         PF_SETTINGS_ROW(flags)
 
+// `resume` is the place of a bool.
+#define PF_RESUME_ROW(resume)                                                                                \
+    {                                                                                                        \
+        .name = "resume", .type = PF_OPTION_FLAG, .at = (resume),                                            \
+        .help = "go on where a run that was killed stopped; start where there is nothing"                    \
+    }
+
 // Operands are MODEL FASTA...: the stream of those files. `files` stay where they are. Errors:
 // PF_ERROR_USAGE.
 pf_status pf_tool_stream(const pf_common *common, const pf_stream_flags *flags, pf_stream_options *out);
@@ -59,6 +68,10 @@ void pf_tool_warn_lines(const pf_common *common, char *lines);
 void pf_tool_print_progress(const pf_common *common, uint64_t sequences, uint64_t tokens, double seconds);
 // Ends the line that the above writes.
 void pf_tool_end_progress(const pf_common *common);
+
+// From here on the first SIGINT or SIGTERM makes what is returned non-zero, to end tidily; a second one ends
+// at once.
+const volatile sig_atomic_t *pf_tool_catch_signals(void);
 
 double pf_tool_seconds(void); // on a clock that only goes forward
 

@@ -27,6 +27,21 @@ typedef enum pf_pooling {
 // metadata; .npy, with the ids in FILE.ids.txt; .tsv, with columns id (layer) 0 1 2 …. Not pooled: a tensor
 // [residues,D], [layers, residues,D] for several layers, under each id (a repeated one becomes id#2, id#3,
 // …): .npz, .safetensors.
+//
+// With part_size the output is a directory, for sequences by the million: nothing in memory grows with their
+// number, and one of them is found without opening all.
+//
+//   DIR/part-00000.safetensors   each as the files above, of part_size sequences, the last one of fewer; ids
+//   of
+//                                tensors are unique within a part
+//   DIR/index.tsv                record (number in the input, from 1), id, length, part, and row (of
+//   `embeddings`,
+//                                from 0) or, not pooled, tensor; a line for each in the order of the input
+//   DIR/manifest.json            written last: "files" with the SHA-256 of each, digests of model and
+//   sequences
+//
+// A table, not the JSON of Hugging Face's model.safetensors.index.json: that would have to be read whole, and
+// ids may be repeated. Parts are read one by one with the safetensors package or numpy.load.
 typedef struct pf_embed_options {
     pf_stream_options stream;
     pf_pooling pool;
@@ -35,15 +50,15 @@ typedef struct pf_embed_options {
                  // made now
     bool half; // stored in half precision: .npz, .npy, .safetensors. A number beyond 65504 is PF_ERROR_USAGE
     const volatile sig_atomic_t *stop; // becomes non-zero when the run should save and end; NULL: never
+    int64_t part_size;                 // sequences of a part; 0: `output` is one file
+    const char *part_format;           // of parts: "safetensors" (also for NULL), "npz", "tsv"
 } pf_embed_options;
 
 typedef struct pf_embed pf_embed;
 
-// Whether all is done already: the output is there and nothing unfinished is beside it.
-PF_API bool pf_embed_is_done(const char *output);
-
 // `model` must have been opened with the layers that are wanted. Errors: PF_ERROR_USAGE (the path's ending, a
-// FILE.partial or FILE of another model, other options or sequences), PF_ERROR_INPUT, PF_ERROR_FAILED.
+// FILE.partial or FILE of another model, other options or sequences, a directory in use), PF_ERROR_INPUT
+// (also a part that is not what was written), PF_ERROR_FAILED.
 PF_API pf_status pf_embed_open(pf_model *model, const pf_embed_options *options, pf_embed **out);
 
 // One batch. PF_END: all is done and the output stands at its path. PF_INTERRUPTED: `stop`; all that is

@@ -1,7 +1,7 @@
 // Proteins, one at a time, from FASTA text: plain, gzip, standard input or text in memory.
 //
 // What is accepted, repaired with a count, or refused is listed in tests/golden/fasta/README.md.
-// Memory is that of the longest record, and some 40 bytes per record for counting repeated ids.
+// Memory is that of the longest record, and some 40 bytes per record for counting repeated ids, which can be left out.
 #ifndef PERFORMER_FASTA_H
 #define PERFORMER_FASTA_H
 
@@ -22,6 +22,7 @@ enum { PF_FASTA_LETTER_COUNT = 25, PF_FASTA_DESCRIPTION_BYTES = 65536 };
 typedef struct pf_fasta_options {
     bool keep_masks; // '*' stays '*', the mask token; else dropped at the end, X elsewhere. Default false
     uint64_t most_residues; // in one sequence; more is an error. Default (and 0): 2^31 - 1
+    bool any_ids;           // repeated ids are not counted: memory does not grow with the number of records
 } pf_fasta_options;
 
 // One sequence. Lent by the reader until its next call.
@@ -45,7 +46,7 @@ typedef struct pf_fasta_statistics {
     uint64_t replaced;      // residues that became X
     uint64_t masks;         // '*' kept as the mask token (keep_masks only)
     uint64_t empty;         // records without residues, skipped
-    uint64_t duplicate_ids; // records whose id an earlier one has
+    uint64_t duplicate_ids; // records whose id an earlier one has (0 with any_ids)
     const char *longest_id; // NUL-terminated, owned by the reader; "" before the first record
 } pf_fasta_statistics;
 

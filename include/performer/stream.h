@@ -2,8 +2,15 @@
 #ifndef PERFORMER_STREAM_H
 #define PERFORMER_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "performer/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef enum pf_long_sequences {
     PF_LONG_CROP,   // the first tokens, with a warning that counts them
@@ -22,4 +29,11 @@ typedef struct pf_stream_options {
     pf_long_sequences long_sequences;
 } pf_stream_options;
 
+// Whether a run that can be resumed has nothing left to do: its output (a file, or a directory of parts) is
+// there and nothing unfinished is beside it.
+PF_API bool pf_stream_is_done(const char *output);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

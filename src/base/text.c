@@ -192,13 +192,17 @@ pf_status pf_text_add_json(pf_text *text, const char *bytes, size_t length)
 
 pf_status pf_text_add_path(pf_text *text, const char *path)
 {
+    return pf_text_add_shown(text, path, strlen(path));
+}
+
+pf_status pf_text_add_shown(pf_text *text, const char *bytes, size_t length)
+{
     char shown[4];
-    const size_t length = strlen(path);
     PF_TRY(pf_text_add_bytes(text, "", 0));
     for (size_t i = 0; i < length;) {
-        const unsigned char *at = (const unsigned char *)path + i;
+        const unsigned char *at = (const unsigned char *)bytes + i;
         const size_t taken = pf_utf8_length(at, length - i);
-        const bool is_control = at[0] == 0xC2 && at[1] < 0xA0; // U+0080 .. U+009F
+        const bool is_control = taken > 1 && at[0] == 0xC2 && at[1] < 0xA0; // U+0080 .. U+009F
         if (taken > 1 && !is_control)
             PF_TRY(pf_text_add_bytes(text, at, taken));
         else

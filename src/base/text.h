@@ -40,6 +40,7 @@ pf_status pf_text_add_bytes(pf_text *text, const void *bytes, size_t count);
 // A path for a message: all of it, as its end matters most; UTF-8 stays readable, other bytes as in
 // pf_quote.
 pf_status pf_text_add_path(pf_text *text, const char *path);
+pf_status pf_text_add_shown(pf_text *text, const char *bytes, size_t length); // the same for any text: TSV fields
 void pf_text_free(pf_text *text);
 
 #endif

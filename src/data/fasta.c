@@ -18,6 +18,7 @@ struct pf_fasta {
     pf_text path; // as it is shown
     pf_text longest_id;
     pf_hash_set ids;
+    bool any_ids;
     uint64_t sampled, nucleotides; // of the first NUCLEOTIDE_SAMPLE residues
     bool is_done, has_failed;
     pf_text *warnings;
@@ -106,6 +107,7 @@ static pf_status start(pf_fasta *fasta, source from, const pf_fasta_options *opt
 {
     enum { MOST_RESIDUES = 2147483647 };
     PF_TRY(pf_text_add(&fasta->longest_id, "%s", ""));
+    fasta->any_ids = options && options->any_ids;
     fasta->parser.keep_masks = options && options->keep_masks;
     fasta->parser.most_residues =
         options && options->most_residues ? options->most_residues : (uint64_t)MOST_RESIDUES;
@@ -171,8 +173,8 @@ static pf_status count_record(pf_fasta *fasta)
 {
     pf_fasta_statistics *counts = &fasta->statistics;
     const pf_text *id = &fasta->parser.id, *sequence = &fasta->parser.sequence;
-    bool was_there;
-    PF_TRY(pf_hash_set_add(&fasta->ids, pf_digest_of(id->data, id->length), &was_there));
+    bool was_there = false;
+    if (!fasta->any_ids) PF_TRY(pf_hash_set_add(&fasta->ids, pf_digest_of(id->data, id->length), &was_there));
     counts->duplicate_ids += was_there;
     if (sequence->length > counts->longest) {
         fasta->longest_id.length = 0;

@@ -8,25 +8,23 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "infer/embed_manifest.h"
-#include "infer/embed_output.h"
+#include "infer/embed_parts.h"
 #include "infer/lent.h"
 #include "infer/model_digest.h"
-#include "infer/pieces.h"
+#include "store/manifest.h"
 #include "store/number_type.h"
 
 struct pf_embed {
     pf_model *model;
     pf_embed_options options;
-    char *path, *work_path;
     pf_embed_shape shape;
     pf_pieces *pieces;
-    pf_journal *journal; // NULL: results are lent
-    pf_lent lent;
-    pf_embed_facts facts;
+    pf_lent lent;      // without an output
+    pf_resumable work; // one file
+    pf_embed_parts *parts;
+    pf_provenance made_of;
     bool is_done;
     float *rows; // [layers][N,D] of a batch
     size_t rows_capacity;
@@ -39,119 +37,96 @@ struct pf_embed {
     pf_progress progress;
 };
 
-static pf_status work_path(const char *output, char **out)
-{
-    pf_text text = {0};
-    const pf_status status = pf_text_add(&text, "%s.partial", output);
-    if (status == PF_OK)
-        *out = text.data;
-    else
-        pf_text_free(&text);
-    return status;
-}
-
-bool pf_embed_is_done(const char *output)
-{
-    char *path = NULL;
-    if (work_path(output, &path) != PF_OK) return false;
-    const bool is_done = pf_exists(output) && !pf_exists(path);
-    pf_free(path);
-    return is_done;
-}
-
 static size_t cells(const pf_embed *e) // layers x D
 {
     return (size_t)e->shape.n_layers * (size_t)e->shape.width;
 }
 
-static pf_status describe_options(const pf_embed *e, pf_text *text)
+static pf_status describe(pf_embed *e, const char *part_ending)
 {
     static const char *const pools[] = {
         [PF_POOL_MEAN] = "mean", [PF_POOL_BEGIN] = "begin", [PF_POOL_MAX] = "max", [PF_POOL_NONE] = "none"};
-    static const char *const longs[] = {
-        [PF_LONG_CROP] = "crop", [PF_LONG_WINDOW] = "window", [PF_LONG_ERROR] = "error"};
     const pf_model_limits *limits = pf_model_get_limits(e->model);
-    const pf_stream_options *s = &e->options.stream;
-    PF_TRY(pf_text_add(text, "pool %s, long %s, shard %lld/%lld, layers", pools[e->options.pool],
-                       longs[s->long_sequences], (long long)(s->n_shards ? s->shard : 1),
-                       (long long)(s->n_shards ? s->n_shards : 1)));
+    pf_text *text = &e->made_of.options;
+    e->made_of.format = part_ending ? "performer-embedding-parts-1" : "performer-embeddings-1";
+    PF_TRY(pf_model_digest(e->model, &e->made_of.model));
+    PF_TRY(pf_text_add(text, "pool %s, ", pools[e->options.pool]));
+    PF_TRY(pf_provenance_add_stream(&e->made_of, &e->options.stream));
+    PF_TRY(pf_text_add(text, ", layers"));
     for (int i = 0; i < limits->n_captured; i++) PF_TRY(pf_text_add(text, " %d", limits->captured[i]));
-    return e->options.half ? pf_text_add(text, ", half precision") : PF_OK;
+    if (e->options.half) PF_TRY(pf_text_add(text, ", half precision"));
+    if (!part_ending) return PF_OK;
+    return pf_text_add(text, ", parts of %lld, %s", (long long)e->options.part_size, part_ending + 1);
 }
 
-// What decides the numbers: model, weights, options. Two runs of one key may share a work file.
-static pf_status make_key(pf_embed *e, pf_digest *out)
+// Everything stands already: whether it is what this run would make.
+static pf_status check_finished(pf_embed *e)
 {
-    pf_text text = {0};
-    pf_status status;
-    PF_TRY(pf_model_digest(e->model, &e->facts.model));
-    PF_TRY(describe_options(e, &e->facts.options));
-    PF_TRY_OR(done, pf_text_add_bytes(&text, (const char *)&e->facts.model, sizeof e->facts.model));
-    PF_TRY_OR(done, pf_text_add(&text, "%s", e->facts.options.data));
-    *out = pf_digest_of(text.data, text.length);
-done:
-    pf_text_free(&text);
-    return status;
+    e->is_done = true;
+    PF_TRY(pf_provenance_compare(e->options.output, &e->made_of, e->pieces, e->options.part_size > 0));
+    return e->options.part_size ? pf_manifest_verify(e->options.output) : PF_OK;
 }
 
-// Passes over the records that the work file has; they must be the input's first.
-static pf_status pass_over_finished(pf_embed *e)
+// What an earlier run left is passed over.
+static pf_status open_work(pf_embed *e, const char *part_ending)
 {
+    const pf_embed_options *o = &e->options;
     pf_journal_entry entry;
-    pf_status status;
-    while ((status = pf_journal_next(e->journal, &entry)) == PF_OK) {
-        pf_record record;
-        status = pf_pieces_skip(e->pieces, &record);
-        if (status != PF_OK && status != PF_END) return status;
-        const pf_digest content =
-            status == PF_OK ? pf_digest_of(record.residue, record.n_residues) : entry.content;
-        PF_CHECK(status == PF_OK && strcmp(record.name, entry.name) == 0 &&
-                     memcmp(&content, &entry.content, sizeof content) == 0,
-                 PF_ERROR_USAGE,
-                 "%s was begun with other sequences; give the same files, or start anew without --resume",
-                 e->work_path);
-        PF_TRY(pf_embed_facts_add(&e->facts, record.name, record.name_length, content));
-        e->progress.sequences++;
+    pf_status status = PF_END;
+    if (part_ending) {
+        const pf_embed_parts_options parts = {
+            .directory = o->output,
+            .ending = part_ending,
+            .size = (uint64_t)o->part_size,
+            .shape = &e->shape,
+            .made_of = &e->made_of,
+            .resume = o->resume,
+        };
+        PF_TRY(pf_embed_parts_open(&parts, e->pieces, &e->parts));
+    } else {
+        PF_TRY(pf_resumable_open(&e->work, o->output, &e->made_of, o->resume));
+        while (o->resume && (status = pf_resumable_next(&e->work, e->pieces, NULL, &entry)) == PF_OK) {
+        }
     }
+    e->progress.sequences = e->made_of.n_sequences;
     return status == PF_END ? PF_OK : status;
 }
 
-// The output stands: whether it is what this run would make.
-static pf_status check_finished(pf_embed *e)
+static pf_status check_options(const pf_embed *e, const char **part_ending)
 {
-    pf_record record;
-    pf_status status;
-    while ((status = pf_pieces_skip(e->pieces, &record)) == PF_OK)
-        PF_TRY(pf_embed_facts_add(&e->facts, record.name, record.name_length,
-                                  pf_digest_of(record.residue, record.n_residues)));
-    if (status != PF_END) return status;
-    e->is_done = true;
-    return pf_embed_manifest_compare(e->path, &e->facts);
+    const pf_embed_options *o = &e->options;
+    *part_ending = NULL;
+    PF_CHECK(e->shape.n_layers > 0, PF_ERROR_USAGE, "embeddings need a model opened with layers");
+    PF_CHECK(o->output || !o->resume, PF_ERROR_USAGE, "embeddings without an output cannot be resumed");
+    PF_CHECK(o->output || !o->half, PF_ERROR_USAGE, "half precision is for a file");
+    PF_CHECK(o->part_size >= 0, PF_ERROR_USAGE, "parts of %lld sequences: expected at least one in each",
+             (long long)o->part_size);
+    PF_CHECK(o->part_size || !o->part_format, PF_ERROR_USAGE,
+             "the format of parts is given, their size is not");
+    PF_CHECK(o->output || !o->part_size, PF_ERROR_USAGE, "parts need a directory as output");
+    if (o->part_size) return pf_embed_part_ending(o->part_format, &e->shape, part_ending);
+    return o->output ? pf_embed_check_output(o->output, &e->shape) : PF_OK;
 }
 
 static pf_status open_all(pf_embed *e)
 {
     const pf_embed_options *o = &e->options;
-    pf_digest key;
+    const char *part_ending;
     void *memory = NULL;
+    const int64_t n_shards = o->stream.n_shards ? o->stream.n_shards : 1;
     const pf_pieces_options pieces = {
-        .records = {.stream = o->stream, .unique_names = !e->shape.pooled},
+        .records = {.stream = o->stream,
+                    .unique_names = !e->shape.pooled,
+                    .names_span = (uint64_t)o->part_size * (uint64_t)n_shards},
         .task = PF_PIECES_PLAIN,
     };
-    PF_CHECK(e->shape.n_layers > 0, PF_ERROR_USAGE, "embeddings need a model opened with layers");
-    if (o->output) PF_TRY(pf_embed_check_output(o->output, &e->shape));
+    PF_TRY(check_options(e, &part_ending));
     PF_TRY(pf_alloc(&memory, cells(e), sizeof(double), "sums"));
     e->sums = memory;
     PF_TRY(pf_pieces_open(e->model, &pieces, &e->pieces));
-    PF_CHECK(o->output || !o->resume, PF_ERROR_USAGE, "embeddings without an output cannot be resumed");
-    PF_CHECK(o->output || !o->half, PF_ERROR_USAGE, "half precision is for a file");
     if (!o->output) return PF_OK;
-    PF_TRY(pf_copy_text(&e->path, o->output));
-    PF_TRY(work_path(o->output, &e->work_path));
-    PF_TRY(make_key(e, &key));
-    if (o->resume && pf_embed_is_done(o->output)) return check_finished(e);
-    PF_TRY(pf_journal_open(e->work_path, key, o->resume, &e->journal));
-    return o->resume ? pass_over_finished(e) : PF_OK;
+    PF_TRY(describe(e, part_ending));
+    return o->resume && pf_stream_is_done(o->output) ? check_finished(e) : open_work(e, part_ending);
 }
 
 pf_status pf_embed_open(pf_model *model, const pf_embed_options *options, pf_embed **out)
@@ -176,11 +151,10 @@ void pf_embed_close(pf_embed *e)
 {
     if (!e) return;
     pf_pieces_close(e->pieces);
-    pf_journal_close(e->journal);
+    pf_embed_parts_close(e->parts);
+    pf_resumable_close(&e->work);
     pf_lent_free(&e->lent);
-    pf_text_free(&e->facts.options);
-    pf_free(e->path);
-    pf_free(e->work_path);
+    pf_provenance_free(&e->made_of);
     pf_free(e->rows);
     pf_free(e->sums);
     pf_free(e->each);
@@ -265,37 +239,20 @@ static pf_status take_piece(pf_embed *e, const pf_piece *piece, size_t n_rows)
     PF_TRY(make_result(e, &count));
     if (e->options.half) PF_TRY(check_half(e, record, count));
     e->progress.sequences++;
-    if (!e->journal) {
-        PF_TRY(pf_lent_add(&e->lent, e->result, count));
-        return pf_lent_finish(&e->lent, record, e->shape.pooled ? 1 : e->n_residues);
-    }
-    const pf_digest content = pf_digest_of(record->residue, record->n_residues);
-    PF_TRY(pf_embed_facts_add(&e->facts, record->name, record->name_length, content));
-    return pf_journal_append(e->journal, &(pf_journal_entry){
-                                             .name = record->name,
-                                             .name_length = record->name_length,
-                                             .content = content,
-                                             .numbers = e->result,
-                                             .count = count,
-                                         });
-}
-
-static pf_status stopped(pf_embed *e)
-{
-    if (!e->journal) return pf_fail(PF_INTERRUPTED, "stopped");
-    PF_TRY(pf_journal_sync(e->journal));
-    return pf_fail(PF_INTERRUPTED, "stopped; %llu sequences are kept in %s, go on with --resume",
-                   (unsigned long long)e->progress.sequences, e->work_path);
+    if (e->parts) return pf_embed_parts_add(e->parts, record, e->result, count);
+    if (e->work.journal) return pf_resumable_add(&e->work, record, e->result, count);
+    PF_TRY(pf_lent_add(&e->lent, e->result, count));
+    return pf_lent_finish(&e->lent, record, e->shape.pooled ? 1 : e->n_residues);
 }
 
 static pf_status finish(pf_embed *e)
 {
-    e->is_done = !e->journal;
-    if (e->is_done) return PF_END;
-    PF_TRY(pf_journal_sync(e->journal));
-    PF_TRY(pf_embed_write_output(e->path, &e->shape, e->journal));
-    PF_TRY(pf_embed_manifest_write(e->path, &e->facts));
-    PF_TRY(pf_journal_remove(e->journal));
+    if (e->parts) PF_TRY(pf_embed_parts_finish(e->parts));
+    if (e->work.journal) {
+        PF_TRY(pf_journal_sync(e->work.journal));
+        PF_TRY(pf_embed_write_output(e->work.output, &e->shape, e->work.journal));
+        PF_TRY(pf_resumable_finish(&e->work));
+    }
     e->is_done = true;
     return PF_END;
 }
@@ -304,7 +261,8 @@ pf_status pf_embed_step(pf_embed *e, pf_progress *progress)
 {
     pf_piece_batch b;
     if (e->is_done) return PF_END;
-    if (e->options.stop && *e->options.stop) return stopped(e);
+    if (e->options.stop && *e->options.stop)
+        return e->parts ? pf_embed_parts_stop(e->parts) : pf_resumable_stop(&e->work);
     pf_lent_begin_step(&e->lent);
     const pf_status status = pf_pieces_next(e->pieces, &b);
     if (status == PF_END) return finish(e);

@@ -14,8 +14,8 @@ typedef struct output {
     const char *path;
     const pf_embed_shape *shape;
     pf_journal *journal;
-    char **ids;
-    size_t n_ids, ids_capacity;
+    uint64_t count; // of entries
+    size_t longest; // characters of the longest id
 } output;
 
 pf_status pf_embed_check_output(const char *path, const pf_embed_shape *shape)
@@ -31,16 +31,34 @@ pf_status pf_embed_check_output(const char *path, const pf_embed_shape *shape)
                    pf_quote(quoted, path, strlen(path)), pooled ? ", .npy or .tsv" : " without pooling");
 }
 
-// The ids of all entries: their number is the matrix's first dimension.
-static pf_status read_ids(output *o)
+pf_status pf_embed_part_ending(const char *format, const pf_embed_shape *shape, const char **out)
+{
+    static const char *const endings[] = {".safetensors", ".npz", ".tsv"};
+    char quoted[PF_QUOTE_BYTES];
+    *out = NULL;
+    for (int i = 0; i < 3; i++)
+        if (!format || strcmp(format, endings[i] + 1) == 0) {
+            *out = endings[i];
+            break;
+        }
+    PF_CHECK(*out, PF_ERROR_USAGE, "parts of format '%s': they are safetensors, npz or tsv",
+             pf_quote(quoted, format, strlen(format)));
+    PF_CHECK(shape->pooled || strcmp(*out, ".tsv") != 0, PF_ERROR_USAGE,
+             "parts of format tsv hold a row for each sequence; without pooling choose safetensors or npz");
+    PF_CHECK(!shape->half || strcmp(*out, ".tsv") != 0, PF_ERROR_USAGE,
+             "parts of format tsv: a table has no half precision; choose safetensors or npz");
+    return PF_OK;
+}
+
+// The number of entries is the matrix's first dimension.
+static pf_status count_entries(output *o)
 {
     pf_journal_entry entry;
     pf_status status;
     PF_TRY(pf_journal_rewind(o->journal));
-    while ((status = pf_journal_next(o->journal, &entry)) == PF_OK) {
-        PF_TRY(pf_grow((void **)&o->ids, &o->ids_capacity, o->n_ids + 1, sizeof *o->ids, "ids"));
-        PF_TRY(pf_copy_text(&o->ids[o->n_ids], entry.name));
-        o->n_ids++;
+    for (; (status = pf_journal_next(o->journal, &entry)) == PF_OK; o->count++) {
+        const size_t width = pf_npz_text_width(entry.name);
+        if (width > o->longest) o->longest = width;
     }
     return status == PF_END ? pf_journal_rewind(o->journal) : status;
 }
@@ -49,7 +67,7 @@ static pf_status read_ids(output *o)
 static int matrix_shape(const output *o, uint64_t shape[3])
 {
     const bool several = o->shape->n_layers > 1;
-    shape[0] = o->n_ids;
+    shape[0] = o->count;
     shape[1] = (uint64_t)(several ? o->shape->n_layers : o->shape->width);
     shape[2] = (uint64_t)o->shape->width;
     return several ? 3 : 2;
@@ -68,20 +86,29 @@ static pf_status write_npz(output *o)
     while ((status = pf_journal_next(o->journal, &entry)) == PF_OK)
         PF_TRY_OR(failed, pf_npz_write(npz, entry.numbers, entry.count));
     if (status != PF_END) goto failed;
-    PF_TRY_OR(failed, pf_npz_texts(npz, "ids", (const char *const *)o->ids, o->n_ids));
+    PF_TRY_OR(failed, pf_npz_begin_texts(npz, "ids", o->longest, o->count));
+    PF_TRY_OR(failed, pf_journal_rewind(o->journal));
+    while ((status = pf_journal_next(o->journal, &entry)) == PF_OK)
+        PF_TRY_OR(failed, pf_npz_write_text(npz, entry.name));
+    if (status != PF_END) goto failed;
     return pf_npz_commit(npz);
 failed:
     pf_npz_discard(npz);
     return status;
 }
 
+// They stand in the header, which is made in memory: all ids are there once.
 static pf_status list_ids(const output *o, pf_text *json)
 {
+    pf_journal_entry entry;
+    pf_status status;
     PF_TRY(pf_text_add(json, "["));
-    for (size_t i = 0; i < o->n_ids; i++) {
-        if (i) PF_TRY(pf_text_add(json, ","));
-        PF_TRY(pf_text_add_json(json, o->ids[i], strlen(o->ids[i])));
+    while ((status = pf_journal_next(o->journal, &entry)) == PF_OK) {
+        if (json->length > 1) PF_TRY(pf_text_add(json, ","));
+        PF_TRY(pf_text_add_json(json, entry.name, strlen(entry.name)));
     }
+    if (status != PF_END) return status;
+    PF_TRY(pf_journal_rewind(o->journal));
     return pf_text_add(json, "]");
 }
 
@@ -120,17 +147,30 @@ done:
     return status;
 }
 
+static pf_status write_lines_of_ids(const output *o, pf_writer *writer)
+{
+    pf_journal_entry entry;
+    pf_status status;
+    while ((status = pf_journal_next(o->journal, &entry)) == PF_OK) {
+        PF_TRY(pf_writer_write(writer, entry.name, strlen(entry.name)));
+        PF_TRY(pf_writer_write(writer, "\n", 1));
+    }
+    return status == PF_END ? pf_journal_rewind(o->journal) : status;
+}
+
 static pf_status write_id_file(const output *o)
 {
-    pf_text path = {0}, text = {0};
+    pf_text path = {0};
+    pf_writer *writer = NULL;
     pf_status status;
     PF_TRY_OR(done, pf_text_add(&path, "%s.ids.txt", o->path));
-    PF_TRY_OR(done, pf_text_add(&text, "%s", ""));
-    for (size_t i = 0; i < o->n_ids; i++) PF_TRY_OR(done, pf_text_add(&text, "%s\n", o->ids[i]));
-    PF_TRY_OR(done, pf_write_file(path.data, text.data, text.length, NULL));
+    PF_TRY_OR(done, pf_writer_open(path.data, &writer));
+    PF_TRY_OR(done, write_lines_of_ids(o, writer));
+    status = pf_writer_commit(writer, NULL);
+    writer = NULL;
 done:
+    pf_writer_discard(writer);
     pf_text_free(&path);
-    pf_text_free(&text);
     return status;
 }
 
@@ -141,11 +181,11 @@ static pf_status write_npy(output *o)
     pf_journal_entry entry;
     pf_status status;
     const int rank = matrix_shape(o, shape);
+    PF_TRY(write_id_file(o)); // before the matrix, which says that all is done
     PF_TRY((o->shape->half ? pf_npy_writer_open_half : pf_npy_writer_open)(o->path, rank, shape, &writer));
     while ((status = pf_journal_next(o->journal, &entry)) == PF_OK)
         PF_TRY_OR(failed, pf_npy_writer_write(writer, entry.numbers, entry.count));
     if (status != PF_END) goto failed;
-    PF_TRY_OR(failed, write_id_file(o)); // before the matrix, which says that all is done
     return pf_npy_writer_commit(writer);
 failed:
     pf_npy_writer_discard(writer);
@@ -220,7 +260,7 @@ static pf_status write_each(output *o)
 
 static pf_status write_matrix(output *o)
 {
-    PF_TRY(read_ids(o));
+    PF_TRY(count_entries(o));
     if (pf_path_ends(o->path, ".npz")) return write_npz(o);
     if (pf_path_ends(o->path, ".safetensors")) return write_safetensors(o);
     return pf_path_ends(o->path, ".npy") ? write_npy(o) : write_tsv(o);
@@ -229,8 +269,5 @@ static pf_status write_matrix(output *o)
 pf_status pf_embed_write_output(const char *path, const pf_embed_shape *shape, pf_journal *journal)
 {
     output o = {.path = path, .shape = shape, .journal = journal};
-    const pf_status status = shape->pooled ? write_matrix(&o) : write_each(&o);
-    for (size_t i = 0; i < o.n_ids; i++) pf_free(o.ids[i]);
-    pf_free(o.ids);
-    return status;
+    return shape->pooled ? write_matrix(&o) : write_each(&o);
 }

@@ -10,6 +10,10 @@ typedef struct pf_embed_shape {
     bool half;           // stored in half precision
 } pf_embed_shape;
 
+// The ending of a part's file for the name of a format, npz, safetensors (also for NULL) or tsv. Errors:
+// PF_ERROR_USAGE.
+pf_status pf_embed_part_ending(const char *format, const pf_embed_shape *shape, const char **out);
+
 // Errors: PF_ERROR_USAGE with the endings there are.
 pf_status pf_embed_check_output(const char *path, const pf_embed_shape *shape);
 

@@ -30,6 +30,7 @@ struct pf_journal {
     pf_digest key;
     FILE *file; // NULL: not begun
     off_t end;  // of the last entry that was read or written
+    off_t size; // of the file, while it is read
     bool reading;
     uint64_t unsynced;
     pf_text name;
@@ -47,8 +48,10 @@ static uint32_t checksum(const entry_head *head, const char *name, const float *
     entry_head plain = *head;
     plain.crc = 0;
     uLong crc = crc32_z(0, (const Bytef *)&plain, sizeof plain);
-    crc = crc32_z(crc, (const Bytef *)name, head->name_length);
-    return (uint32_t)crc32_z(crc, (const Bytef *)numbers, head->count * sizeof *numbers);
+    if (head->name_length)
+        crc = crc32_z(crc, (const Bytef *)name, head->name_length); // NULL would begin anew
+    if (head->count) crc = crc32_z(crc, (const Bytef *)numbers, head->count * sizeof *numbers);
+    return (uint32_t)crc;
 }
 
 static pf_status begin(pf_journal *j)
@@ -129,6 +132,12 @@ pf_status pf_journal_append(pf_journal *j, const pf_journal_entry *entry)
     return j->unsynced > SYNC_BYTES ? pf_journal_sync(j) : PF_OK;
 }
 
+pf_status pf_journal_flush(pf_journal *j)
+{
+    errno = 0;
+    return j->file && !j->reading && fflush(j->file) != 0 ? fail(j, "cannot be written") : PF_OK;
+}
+
 pf_status pf_journal_sync(pf_journal *j)
 {
     errno = 0;
@@ -142,7 +151,8 @@ pf_status pf_journal_rewind(pf_journal *j)
 {
     if (!j->file) return PF_OK;
     errno = 0;
-    if (fflush(j->file) != 0 || fseeko(j->file, (off_t)sizeof(file_head), SEEK_SET) != 0)
+    if (fflush(j->file) != 0 || fseeko(j->file, 0, SEEK_END) != 0 || (j->size = ftello(j->file)) < 0 ||
+        fseeko(j->file, (off_t)sizeof(file_head), SEEK_SET) != 0)
         return fail(j, "cannot be read back");
     j->reading = true;
     j->end = (off_t)sizeof(file_head);
@@ -150,9 +160,9 @@ pf_status pf_journal_rewind(pf_journal *j)
 }
 
 // Bytes of the file behind the entry's head: no more are ever asked memory for.
-static bool fits(const pf_journal *j, const entry_head *head, off_t size)
+static bool fits(const pf_journal *j, const entry_head *head)
 {
-    const uint64_t left = (uint64_t)(size - j->end) - sizeof *head;
+    const uint64_t left = (uint64_t)(j->size - j->end) - sizeof *head;
     return head->name_length <= MOST_NAME && head->name_length <= left &&
            head->count <= (left - head->name_length) / sizeof(float);
 }
@@ -162,10 +172,8 @@ pf_status pf_journal_next(pf_journal *j, pf_journal_entry *out)
     entry_head head;
     if (!j->file) return PF_END;
     const off_t at = j->end;
-    if (fseeko(j->file, 0, SEEK_END) != 0) return fail(j, "cannot be read back");
-    const off_t size = ftello(j->file);
-    if (fseeko(j->file, at, SEEK_SET) != 0) return fail(j, "cannot be read back");
-    if (size - at < (off_t)sizeof head || fread(&head, sizeof head, 1, j->file) != 1 || !fits(j, &head, size))
+    if (!j->reading || j->size - at < (off_t)sizeof head || fread(&head, sizeof head, 1, j->file) != 1 ||
+        !fits(j, &head))
         return PF_END;
     PF_TRY(
         pf_grow((void **)&j->numbers, &j->capacity, head.count, sizeof *j->numbers, "numbers of a record"));

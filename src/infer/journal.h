@@ -24,7 +24,8 @@ pf_status pf_journal_open(const char *path, pf_digest key, bool resume, pf_journ
 void pf_journal_close(pf_journal *journal); // the file stays; NULL is fine
 
 pf_status pf_journal_append(pf_journal *journal, const pf_journal_entry *entry);
-pf_status pf_journal_sync(pf_journal *journal);
+pf_status pf_journal_flush(pf_journal *journal); // what was appended survives the process
+pf_status pf_journal_sync(pf_journal *journal);  // and a power cut
 
 // Reading back from the first entry; lent until the next call. PF_END behind the last whole one. Appending
 // goes on from where reading came to.

@@ -22,6 +22,7 @@ struct pf_records {
     uint64_t number;   // of the record read last, from 1 over all files
     pf_names names;
     pf_text name;
+    size_t id_length; // of the name
     uint8_t *residue;
     size_t residue_capacity;
     uint64_t n_cropped;
@@ -41,13 +42,13 @@ static pf_status warn(pf_records *r, const char *text)
 
 static pf_status open_file(const pf_records *r, const char *path, pf_fasta **out)
 {
-    const pf_fasta_options options = {.keep_masks = r->options.keep_masks};
+    const pf_fasta_options options = {.keep_masks = r->options.keep_masks, .any_ids = true};
     return pf_fasta_open(path, &options, out);
 }
 
 static pf_status open_text(const pf_records *r, pf_fasta **out)
 {
-    const pf_fasta_options options = {.keep_masks = r->options.keep_masks};
+    const pf_fasta_options options = {.keep_masks = r->options.keep_masks, .any_ids = true};
     return pf_fasta_open_text(r->text, r->options.stream.text_bytes, &options, out);
 }
 
@@ -188,14 +189,17 @@ static void make_utf8(pf_text *id)
 static pf_status make_name(pf_records *r, const pf_fasta_record *record)
 {
     r->name.length = 0;
+    r->id_length = record->id_length;
     if (!r->options.unique_names) return pf_text_add_bytes(&r->name, record->id, record->id_length);
     pf_text id = {0};
+    if (r->options.names_span && (r->number - 1) % r->options.names_span == 0) pf_names_free(&r->names);
     size_t length = record->id_length < LONGEST_NAME ? record->id_length : LONGEST_NAME;
     while (length < record->id_length && ((unsigned char)record->id[length] & 0xc0) == 0x80)
         length--; // not within a character
     pf_status status = pf_text_add_bytes(&id, record->id, length);
     if (status == PF_OK) make_utf8(&id);
     if (status == PF_OK) status = pf_names_make(&r->names, id.data, id.length, &r->name);
+    r->id_length = id.length;
     pf_text_free(&id);
     return status;
 }
@@ -230,6 +234,8 @@ pf_status pf_records_next(pf_records *r, pf_record *out)
     pf_alphabet_encode(r->residue, record.sequence, record.length);
     got.name = r->name.data;
     got.name_length = r->name.length;
+    got.id_length = r->id_length;
+    got.number = r->number;
     got.residue = r->residue;
     got.n_residues = record.length;
     *out = got;

@@ -13,12 +13,16 @@ typedef struct pf_records_options {
     uint64_t longest;  // tokens of a sequence that the model allows
     bool keep_masks;   // '*' is the mask token
     bool unique_names; // `name` is unique: repeated ids become id#2, id#3, … over all shards
+    uint64_t
+        names_span; // and unique only among so many of the input's records, which then are forgotten; 0: all
 } pf_records_options;
 
 // Lent until the next call of pf_records_next.
 typedef struct pf_record {
     const char *name; // the id; NUL-terminated
     size_t name_length;
+    size_t id_length;       // of the name: without the "#2" that makes it unique
+    uint64_t number;        // from 1 over all files, whatever the shard
     const uint8_t *residue; // [n_residues] tokens
     uint64_t n_residues;    // all of them
     uint64_t n_tokens;      // that the model is to see: begin, residues, end, or as many as a crop leaves

@@ -13,13 +13,19 @@ bool pf_path_ends(const char *path, const char *ending)
     return length > wanted && strcasecmp(path + length - wanted, ending) == 0;
 }
 
-pf_status pf_tensor_file_open(const char *path, pf_tensor_file *file)
+pf_status pf_tensor_file_check(const char *path)
 {
     char quoted[PF_QUOTE_BYTES];
-    if (pf_path_ends(path, ".safetensors")) return pf_safetensors_spool_open(path, &file->spool);
+    PF_CHECK(pf_path_ends(path, ".safetensors") || pf_path_ends(path, ".npz"), PF_ERROR_USAGE,
+             "output %s: its name must end in .safetensors or .npz", pf_quote(quoted, path, strlen(path)));
+    return PF_OK;
+}
+
+pf_status pf_tensor_file_open(const char *path, pf_tensor_file *file)
+{
+    PF_TRY(pf_tensor_file_check(path));
     if (pf_path_ends(path, ".npz")) return pf_npz_open(path, &file->npz);
-    return pf_fail(PF_ERROR_USAGE, "output %s: its name must end in .safetensors or .npz",
-                   pf_quote(quoted, path, strlen(path)));
+    return pf_safetensors_spool_open(path, &file->spool);
 }
 
 void pf_tensor_file_use_half(pf_tensor_file *file)

@@ -18,7 +18,10 @@ typedef struct pf_tensor_file {
 // Whether `path` ends in `ending` (".npz"), whatever its case.
 bool pf_path_ends(const char *path, const char *ending);
 
-// Errors: PF_ERROR_USAGE for another ending, PF_ERROR_FAILED.
+// PF_ERROR_USAGE for another ending than the two.
+pf_status pf_tensor_file_check(const char *path);
+
+// Errors: those of pf_tensor_file_check, PF_ERROR_FAILED.
 pf_status pf_tensor_file_open(const char *path, pf_tensor_file *file);
 void pf_tensor_file_use_half(pf_tensor_file *file); // stores numbers in half precision
 pf_status pf_tensor_file_add(pf_tensor_file *file, const char *name, int rank, const uint64_t *shape,

@@ -44,8 +44,11 @@ pf_status pf_npz_open(const char *path, pf_npz **out);
 void pf_npz_use_half(pf_npz *npz); // arrays begun from here on are stored in half precision
 pf_status pf_npz_begin(pf_npz *npz, const char *name, int rank, const uint64_t *shape);
 pf_status pf_npz_write(pf_npz *npz, const float *data, size_t count);
-// An array of texts (UTF-8; bytes that are not become U+FFFD), of NumPy's type '<U'.
-pf_status pf_npz_texts(pf_npz *npz, const char *name, const char *const *texts, uint64_t count);
+// An array of texts (UTF-8; bytes that are not become U+FFFD), of NumPy's type '<U': `count` of them, written one by
+// one, each of at most `width` characters, as pf_npz_text_width counts them.
+pf_status pf_npz_begin_texts(pf_npz *npz, const char *name, size_t width, uint64_t count);
+pf_status pf_npz_write_text(pf_npz *npz, const char *text);
+size_t pf_npz_text_width(const char *text);
 pf_status pf_npz_commit(pf_npz *npz); // the file appears; `npz` is gone in any case
 void pf_npz_discard(pf_npz *npz);
 

@@ -1,6 +1,7 @@
 // Writing .npz: a zip archive of .npy files, stored (APPNOTE.TXT 6.3, with its zip64 records where
 // sizes, offsets or the number of files need them). Each entry's checksum and sizes are filled in
 // when it ends; its header always has the zip64 field, as NumPy's own archives do.
+#include <stdio.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -22,6 +23,7 @@ enum {
     FLAG_UTF8 = 1 << 11,
     DATE_1980 = 1 << 5 | 1, // the same bytes in every run
     MAX_NAME = 65000,
+    DESCR_BYTES = 32,
 };
 
 static const uint32_t in_zip64 = 0xffffffffu;
@@ -38,6 +40,8 @@ struct pf_npz {
     uint64_t count;       // numbers so far
     uint32_t crc;         // of the numbers
     int is_half;
+    size_t text_width;    // of the entry that is open, an array of texts: characters of each; 0: of numbers
+    uint32_t *text;       // [text_width]
 };
 
 static char *put(char *at, uint64_t value, int bytes)
@@ -159,9 +163,15 @@ static pf_status close_entry(pf_npz *npz, const char *header, size_t length, uin
     return PF_OK;
 }
 
-static const char *number_descr(const pf_npz *npz)
+// The type of what the open entry holds, and its bytes.
+static size_t element(const pf_npz *npz, char descr[DESCR_BYTES])
 {
-    return npz->is_half ? "<f2" : "<f4";
+    if (npz->text_width)
+        snprintf(descr, DESCR_BYTES, "<U%zu", npz->text_width);
+    else
+        snprintf(descr, DESCR_BYTES, "%s", npz->is_half ? "<f2" : "<f4");
+    if (npz->text_width) return npz->text_width * sizeof(uint32_t);
+    return npz->is_half ? sizeof(uint16_t) : sizeof(float);
 }
 
 void pf_npz_use_half(pf_npz *npz)
@@ -173,20 +183,29 @@ static pf_status end_array(pf_npz *npz)
 {
     if (!npz->name) return PF_OK;
     PF_TRY(pf_context(pf_npy_close_shape(npz->shape, npz->rank, npz->count), "%s: %.100s", npz->path, npz->name));
-    char header[PF_NPY_HEADER_BYTES];
-    const size_t length = pf_npy_header(header, number_descr(npz), npz->rank, npz->shape);
-    return close_entry(npz, header, length, npz->count * (npz->is_half ? sizeof(uint16_t) : sizeof(float)));
+    char header[PF_NPY_HEADER_BYTES], descr[DESCR_BYTES];
+    const size_t bytes = element(npz, descr);
+    const size_t length = pf_npy_header(header, descr, npz->rank, npz->shape);
+    npz->text_width = 0;
+    return close_entry(npz, header, length, npz->count * bytes);
+}
+
+// Begins an array of numbers, or of texts if the width is set.
+static pf_status begin(pf_npz *npz, const char *name, int rank, const uint64_t *shape)
+{
+    PF_TRY(open_entry(npz, name));
+    npz->rank = rank;
+    if (rank) memcpy(npz->shape, shape, (size_t)rank * sizeof *shape);
+    char header[PF_NPY_HEADER_BYTES], descr[DESCR_BYTES];
+    element(npz, descr);
+    return pf_writer_write(npz->file, header, pf_npy_header(header, descr, rank, shape));
 }
 
 pf_status pf_npz_begin(pf_npz *npz, const char *name, int rank, const uint64_t *shape)
 {
     PF_TRY(end_array(npz));
     PF_CHECK(rank >= 0 && rank <= PF_NPY_MAX_RANK, PF_ERROR_USAGE, "%s: %d dimensions", npz->path, rank);
-    PF_TRY(open_entry(npz, name));
-    npz->rank = rank;
-    if (rank) memcpy(npz->shape, shape, (size_t)rank * sizeof *shape);
-    char header[PF_NPY_HEADER_BYTES];
-    return pf_writer_write(npz->file, header, pf_npy_header(header, number_descr(npz), rank, shape));
+    return begin(npz, name, rank, shape);
 }
 
 static pf_status write_bytes(pf_npz *npz, const void *data, size_t bytes)
@@ -231,48 +250,32 @@ static uint32_t next_character(const unsigned char **at)
     return is_bad ? 0xFFFD : character;
 }
 
-static size_t count_characters(const char *text)
+size_t pf_npz_text_width(const char *text)
 {
     size_t count = 0;
     for (const unsigned char *at = (const unsigned char *)text; *at; count++) next_character(&at);
     return count;
 }
 
-static pf_status write_texts(pf_npz *npz, const char *const *texts, uint64_t count, uint32_t *row, size_t width)
+pf_status pf_npz_begin_texts(pf_npz *npz, const char *name, size_t width, uint64_t count)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        memset(row, 0, width * sizeof *row);
-        const unsigned char *at = (const unsigned char *)texts[i];
-        for (size_t j = 0; *at; j++) row[j] = next_character(&at);
-        PF_TRY(pf_writer_write(npz->file, row, width * sizeof *row));
-        npz->crc = (uint32_t)crc32_z(npz->crc, (const Bytef *)row, width * sizeof *row);
-    }
-    return PF_OK;
+    void *row = NULL;
+    PF_TRY(end_array(npz));
+    if (width == 0) width = 1; // NumPy has no texts of width 0
+    PF_TRY(pf_alloc(&row, width, sizeof(uint32_t), "text"));
+    pf_free(npz->text);
+    npz->text = row;
+    npz->text_width = width;
+    return begin(npz, name, 1, &count);
 }
 
-pf_status pf_npz_texts(pf_npz *npz, const char *name, const char *const *texts, uint64_t count)
+pf_status pf_npz_write_text(pf_npz *npz, const char *text)
 {
-    PF_TRY(end_array(npz));
-    size_t width = 1; // NumPy has no texts of width 0
-    for (uint64_t i = 0; i < count; i++) {
-        const size_t length = count_characters(texts[i]);
-        if (length > width) width = length;
-    }
-    pf_text descr = {0};
-    void *row = NULL;
-    char header[PF_NPY_HEADER_BYTES];
-    pf_status status;
-    PF_TRY_OR(done, pf_text_add(&descr, "<U%zu", width));
-    PF_TRY_OR(done, pf_alloc(&row, width, sizeof(uint32_t), "text"));
-    PF_TRY_OR(done, open_entry(npz, name));
-    const size_t length = pf_npy_header(header, descr.data, 1, &count);
-    PF_TRY_OR(done, pf_writer_write(npz->file, header, length));
-    PF_TRY_OR(done, write_texts(npz, texts, count, row, width));
-    PF_TRY_OR(done, close_entry(npz, header, length, count * width * sizeof(uint32_t)));
-done:
-    pf_text_free(&descr);
-    pf_free(row);
-    return status;
+    const unsigned char *at = (const unsigned char *)text;
+    memset(npz->text, 0, npz->text_width * sizeof *npz->text);
+    for (size_t i = 0; *at && i < npz->text_width; i++) npz->text[i] = next_character(&at);
+    npz->count++;
+    return write_bytes(npz, npz->text, npz->text_width * sizeof *npz->text);
 }
 
 // --- the end ------------------------------------------------------------------------------------
@@ -327,6 +330,7 @@ void pf_npz_discard(pf_npz *npz)
     pf_writer_discard(npz->file);
     pf_text_free(&npz->central);
     pf_free(npz->name);
+    pf_free(npz->text);
     pf_free(npz->path);
     pf_free(npz);
 }

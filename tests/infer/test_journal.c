@@ -17,7 +17,7 @@ enum { ENTRIES = 3 };
 static const pf_digest key = {{1, 2}}, other_key = {{1, 3}};
 static const float numbers[] = {1, 2, 3, 4, 5};
 static const pf_journal_entry entries[ENTRIES] = {{"first", 5, {{7, 8}}, numbers, 5},
-                                                  {"", 0, {{9, 9}}, numbers, 0},
+                                                  {"", 0, {{9, 9}}, NULL, 0},
                                                   {"third one", 9, {{1, 1}}, numbers + 1, 3}};
 
 #define must(call) ck_assert_msg((call) == PF_OK, "%s", pf_error_message())
@@ -48,7 +48,7 @@ static int count_entries(pf_journal *journal)
         ck_assert_str_eq(got.name, expected->name);
         ck_assert_mem_eq(&got.content, &expected->content, sizeof got.content);
         ck_assert_uint_eq(got.count, expected->count);
-        ck_assert_mem_eq(got.numbers, expected->numbers, got.count * sizeof *got.numbers);
+        if (got.count) ck_assert_mem_eq(got.numbers, expected->numbers, got.count * sizeof *got.numbers);
     }
     ck_assert_int_eq(status, PF_END);
     return count;

@@ -218,7 +218,8 @@ static pf_status write_archive(const char *path)
     if (status == PF_OK) status = pf_npz_begin(npz, "embeddings", 2, open_end);
     if (status == PF_OK) status = pf_npz_write(npz, numbers, 2);
     if (status == PF_OK) status = pf_npz_write(npz, numbers + 2, 4);
-    if (status == PF_OK) status = pf_npz_texts(npz, "ids", texts, 3);
+    if (status == PF_OK) status = pf_npz_begin_texts(npz, "ids", pf_npz_text_width(texts[0]), 3);
+    for (int i = 0; i < 3 && status == PF_OK; i++) status = pf_npz_write_text(npz, texts[i]);
     if (status == PF_OK) status = pf_npz_begin(npz, "last", 1, fixed);
     if (status == PF_OK) status = pf_npz_write(npz, numbers, 3);
     if (status == PF_OK) return pf_npz_commit(npz);

@@ -1,7 +1,7 @@
 // Preloaded into the program (LD_PRELOAD), makes one of its calls fail: the N-th to OpenCL, or the N-th that changes a
 // file. For tests/tools/test_faults.py; what a driver or a file system does to the program, at a place of our choice.
 //
-//   FAULT_KIND   opencl | file
+//   FAULT_KIND   opencl | file | kill: the process dies where the file's call would be
 //   FAULT_AT     which call, from 1; 0: none
 //   FAULT_CODE   what it fails with: an OpenCL error, or an errno; `short`: write() takes half
 //   FAULT_BELOW  files: only those in this folder (drivers have files of their own)
@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -35,9 +36,11 @@ static const char *setting(const char *name)
 // Counts the call; whether it is the one that fails.
 static bool is_due(const char *kind, const char *name)
 {
-    if (strcmp(setting("FAULT_KIND"), kind) != 0) return false;
+    const bool kills = strcmp(setting("FAULT_KIND"), "kill") == 0 && strcmp(kind, "file") == 0;
+    if (!kills && strcmp(setting("FAULT_KIND"), kind) != 0) return false;
     const int n = atomic_fetch_add(&n_calls, 1);
     if (n < MOST_CALLS) calls[n] = name;
+    if (kills && n + 1 == atoi(setting("FAULT_AT"))) kill(getpid(), SIGKILL);
     return n + 1 == atoi(setting("FAULT_AT"));
 }
 
@@ -227,6 +230,7 @@ ssize_t write(int file, const void *bytes, size_t count)
     CHANGE(fflush, (FILE * stream), stream && file_fails("fflush", fileno(stream)), stream) \
     CHANGE(ftruncate, (int file, off_t size), file_fails("ftruncate", file), file, size) \
     CHANGE(ftruncate64, (int file, off64_t size), file_fails("ftruncate", file), file, size) \
+    CHANGE(unlink, (const char *path), strcmp(setting("FAULT_KIND"), "kill") == 0 && change_fails("unlink", path), path) \
     CHANGE(rename, (const char *from, const char *to), change_fails("rename", to), from, to) \
     CHANGE(mkdir, (const char *path, mode_t mode), change_fails("mkdir", path), path, mode)
 EACH_CHANGE(CHANGE)
