@@ -73,14 +73,18 @@ class ProgramTest(unittest.TestCase):
         except ImportError:
             self.skipTest(f"no Python module {name} (on Debian: apt-get install {package})")
 
-
-    def needs_torch(self):
-        """A Python that has PyTorch: this one, or that of tests/peers; or a skip that says how to get it."""
-        for python in (sys.executable, os.path.expanduser("~/.cache/performer-peers/bin/python")):
-            find = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"  # importing it takes seconds
+    def needs_python(self, module, advice):
+        """A Python that has the module: this one, that of tests/peers or that of tests/support; or a skip that says how to get it."""
+        cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+        places = [os.path.join(cache, place, "bin", "python") for place in ("performer-peers", "performer-devices/safetensors")]
+        for python in (sys.executable, *places):
+            find = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)"  # importing may take seconds
             if os.path.exists(python) and subprocess.run([python, "-c", find], check=False).returncode == 0:
                 return python
-        return self.skipTest("no PyTorch (tests/peers/README.md says how to get it)")
+        return self.skipTest(f"no Python with {module} ({advice})")
+
+    def needs_torch(self):
+        return self.needs_python("torch", "tests/peers/README.md says how to get it")
 
 
 class DeviceTest(ProgramTest):
