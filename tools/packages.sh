@@ -1,4 +1,5 @@
-# Installs the Debian packages that a script needs; sourced by tools/quickstart and tools/check.
+# Installs the Debian packages that a script needs, and builds the program; sourced by tools/quickstart, tools/check and
+# tools/demo-signal-peptides.
 # shellcheck shell=bash
 
 # What building takes: compiler, build system, OpenCL headers and loader, CLBlast, PoCL as the device that every
@@ -28,4 +29,13 @@ install_packages() {
         echo "$who: apt-get install --no-install-recommends ${missing[*]} failed" >&2
         exit 4
     fi
+}
+
+# build_program WHO SOURCES: builds what users run, in SOURCES/build-quickstart; prints the program's path.
+build_program() {
+    local build=$2/build-quickstart log=$2/.quickstart.log
+    [ -e "$build/build.ninja" ] || meson setup --buildtype=release "$build" "$2" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+    rm -f "$log"
+    ninja -C "$build" tools/performer >/dev/null || { echo "$1: the build failed; see: ninja -C $build" >&2; return 1; }
+    echo "$build/tools/performer"
 }
