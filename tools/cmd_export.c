@@ -22,12 +22,21 @@ static const pf_option table[] = {
      .help = "new or empty directory"},
     {.name = "format",
      .type = PF_OPTION_CHOICE,
-     .choices = "esm|performer",
+     .choices = "esm|performer|peft",
      .fallback = "esm",
      .at = AT(format),
-     .help = "esm is EsmForMaskedLM of Hugging Face; performer a plain model directory, also of a run"},
+     .help = "esm is EsmForMaskedLM of Hugging Face; performer a plain model directory, also of a run; peft its "
+             "adapters alone"},
     {0},
 };
+
+typedef pf_status writer(const char *model, const char *directory);
+
+static writer *to(const char *format)
+{
+    if (strcmp(format, "esm") == 0) return pf_export_esm;
+    return strcmp(format, "peft") == 0 ? pf_export_peft : pf_export_performer;
+}
 
 static pf_status run(void *given)
 {
@@ -36,8 +45,7 @@ static pf_status run(void *given)
     pf_status status = pf_output_directory_open(options->output, &directory);
     if (status != PF_OK) return status;
     const char *model = options->common.operands[0], *staging = pf_output_staging(directory);
-    status = strcmp(options->format, "esm") == 0 ? pf_export_esm(model, staging)
-                                                 : pf_export_performer(model, staging);
+    status = to(options->format)(model, staging);
     if (status == PF_OK) return pf_output_directory_commit(directory);
     pf_output_directory_discard(directory);
     return status;

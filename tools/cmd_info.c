@@ -94,7 +94,7 @@ static void print_task(pf_output *out, const struct pf_task_config *task)
 
 static void print_table(pf_output *out, const pf_model_info *info)
 {
-    static const char *const positions[] = {"learned", "sinusoidal", "rotary", "none"};
+    static const char *const positions[] = {"learned", "sinusoidal", "rotary", "none", "learned and rotary"};
     const struct pf_config *c = &info->config;
     pf_output_print(out, "%-12s", "model");
     pf_output_plain_text(out, info->directory, strlen(info->directory));
@@ -114,6 +114,11 @@ static void print_table(pf_output *out, const pf_model_info *info)
     pf_output_print(out, "%-12s%s, up to %d tokens\n", "positions", positions[c->position_embedding_type],
                     c->max_position_embeddings);
     print_task(out, &c->task);
+    if (c->lora.rank > 0) {
+        pf_output_print(out, "%-12srank %d, alpha %g, in ", "adapters", c->lora.rank, c->lora.alpha);
+        pf_output_plain_text(out, c->lora.targets, strlen(c->lora.targets));
+        pf_output_print(out, "\n");
+    }
     for (int i = 0; i < info->n_files; i++) {
         const pf_file_facts *file = &info->file[i];
         pf_output_print(out, "%-12s%s  %" PRIu64 " bytes  sha256 %s\n", i ? "" : "files", file->name,

@@ -115,7 +115,10 @@ static void print_kept(const pf_memory_plan *plan)
 
 static void print_plan(const pf_memory_plan *plan)
 {
-    fprintf(stderr, "memory on the device, %lld parameters:\n", (long long)plan->parameters);
+    fprintf(stderr, "memory on the device, %lld parameters", (long long)plan->parameters);
+    if (plan->frozen_parameters)
+        fprintf(stderr, " beside %lld that stay", (long long)plan->frozen_parameters);
+    fprintf(stderr, ":\n");
     print_bytes("weights", plan->weights_bytes);
     print_bytes("gradients", plan->gradient_bytes);
     print_bytes("optimiser", plan->optimizer_bytes);

@@ -41,6 +41,11 @@ PF_API pf_status pf_import(const char *source, const pf_import_options *options,
 // PF_ERROR_INPUT, PF_ERROR_FAILED.
 PF_API pf_status pf_export_performer(const char *model, const char *directory);
 
+// Writes a model's low-rank adapters alone, adapter_config.json and adapter_model.safetensors, as peft reads them
+// on top of the EsmForMaskedLM that they were trained on. Errors: PF_ERROR_USAGE for a model without adapters, with
+// other tensors that were trained, or that this format cannot say; PF_ERROR_INPUT, PF_ERROR_FAILED.
+PF_API pf_status pf_export_peft(const char *model, const char *directory);
+
 // Writes config.json, model.safetensors and vocab.txt as Hugging Face's EsmForMaskedLM reads them. Importing
 // them gives `model` again, to the byte, or what its adapters make of it. Errors: PF_ERROR_USAGE naming the
 // key that this format cannot say, PF_ERROR_INPUT, PF_ERROR_FAILED.

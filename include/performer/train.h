@@ -46,7 +46,7 @@ typedef struct pf_training_options {
 // Device memory by purpose, known before anything is allocated.
 typedef struct pf_memory_plan {
     uint64_t weights_bytes, gradient_bytes, optimizer_bytes, activation_bytes, scratch_bytes, total_bytes;
-    int64_t parameters; // trained numbers
+    int64_t parameters, frozen_parameters; // numbers that are trained, and that adapters leave as they are
     // Of the activations those that wait for the backward pass, and what these would be without
     // train.recompute and compute.storage.
     uint64_t kept_bytes, kept_plain_bytes;

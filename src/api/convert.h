@@ -73,6 +73,9 @@ pf_status pf_import_config(pf_import_job *job, const char *tokens, struct pf_con
 // The same for ESM from the text of its config.json alone, `skipped_positions` on request.
 pf_status pf_esm_config(const json_t *json, struct pf_config *config, int32_t *skipped_positions);
 
+// Whether such a config.json can say a configuration. Errors: PF_ERROR_USAGE naming `path` and the key.
+pf_status pf_esm_check(const struct pf_config *config, const char *path);
+
 // What performer-pytorch adds to softmax features.
 #define PF_PERFORMER_PYTORCH_EPSILON 1e-4
 

@@ -62,6 +62,15 @@ static pf_status check(const json_t *json, const struct pf_config *c, const char
     return PF_OK;
 }
 
+pf_status pf_esm_check(const struct pf_config *config, const char *path)
+{
+    json_t *json = make_config(config);
+    PF_CHECK(json, PF_ERROR_FAILED, "no memory for config.json");
+    const pf_status status = check(json, config, path);
+    json_decref(json);
+    return status;
+}
+
 static pf_status write_texts(const json_t *json, const struct pf_config *c, const char *directory)
 {
     pf_text tokens = {0};

@@ -204,6 +204,7 @@ static void fill_plan(pf_training *t)
         .scratch_bytes = p->scratch + p->matmul + p->reductions + p->merged + p->d_merged,
         .total_bytes = pf_plan_total_bytes(p, false),
         .parameters = (int64_t)t->host->parameters->n_trained,
+        .frozen_parameters = (int64_t)t->host->parameters->n_frozen,
         .kept_bytes = pf_plan_kept_bytes(p),
         .kept_plain_bytes = pf_plan_plain_kept_bytes(p),
         .segment = p->segment < p->n_layers ? p->segment : 0,

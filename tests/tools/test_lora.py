@@ -4,7 +4,7 @@ import os
 import random
 
 import tensors
-from program import DeviceTest, main
+from program import GOLDEN, DeviceTest, main
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 40,
          "hidden_dropout": 0.1, "attention": {"num_features": 8}, "train": {"steps": 20, "batch_tokens": 640, "learning_rate": 0.01}}
@@ -105,6 +105,29 @@ class Lora(DeviceTest):
         self.assertEqual(self.model("all", 0), plain)
         self.assertFalse({name for name in plain if self.model("all", 1)[name] == plain[name]} - {
             "layers.0.attention.projection", "layers.1.attention.projection"})
+
+    def test_adapters_alone_are_a_file_for_peft(self):
+        self.succeeds("import", os.path.join(GOLDEN, "hf", "esm"), "-o", "esm")
+        tune = ("train", "--init", "esm", "--train", "other.fa", "--set", "train.steps=2", "--set", "lora.rank=4", *TILE)
+        self.succeeds(*tune, "-o", "run", "--set", "lora.targets=value,layers.1.feed_forward.down", "--set", "lora.alpha=8")
+        self.succeeds("export", "run", "--format", "peft", "-o", "alone")
+        held, kept = self.model("run", 2), tensors.safetensors(self.path("alone/adapter_model.safetensors"))[0]
+        modules = {f"esm.encoder.layer.{n}.attention.self.value": f"layers.{n}.attention.value" for n in (0, 1)}
+        modules["esm.encoder.layer.1.output.dense"] = "layers.1.feed_forward.down"
+        self.assertEqual(kept, {f"base_model.model.{theirs}.{way}.weight": held[f"{ours}.{name}.weight"] for theirs, ours in modules.items()
+                                for way, name in (("lora_A", "lora_down"), ("lora_B", "lora_up"))})
+        config = json.loads(self.read("alone/adapter_config.json"))
+        self.assertEqual((config["peft_type"], config["r"], config["lora_alpha"]), ("LORA", 4, 8))
+        self.assertEqual(set(config["target_modules"]), set(modules))
+        self.fails(2, "esm: has no adapters", "export", "esm", "--format", "peft", "-o", "x")
+        self.fails(2, "attention.type", "export", self.favor(), "--format", "peft", "-o", "x")
+        self.succeeds(*tune, "-o", "more", "--set", "lora.also=head.*")
+        self.fails(2, "but head.* was trained", "export", "more", "--format", "peft", "-o", "x")
+
+    def favor(self):
+        self.succeeds("train", "--init", "esm", "--train", "other.fa", "--set", "train.steps=1", "--set", "lora.rank=1", "-o", "favor",
+                      "--set", "attention.type=favor", "--set", "attention.kernel=softmax", *TILE)
+        return "favor"
 
     def test_what_is_wrong_is_said_and_leaves_nothing(self):
         tune = ("train", "--init", "base", "--train", "other.fa", "-o", "run")
