@@ -24,6 +24,7 @@ static const char *const kinds[][SETTINGS] = {
      "tie_word_embeddings=true"},
     {"task.level=sequence", "attention.kernel=elu1", CLASSES, "norm_placement=post", "embedding_norm=true",
      "train.recompute=1"},
+    {"task.level=residue", "attention.kernel=elu1", CLASSES, "lora.rank=2", "lora.targets=*"},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -101,6 +101,31 @@ START_TEST(without_add_it_is_the_plain_gradient)
 }
 END_TEST
 
+// Each result has the bits that it has among all of them.
+START_TEST(what_is_not_wanted_is_left_out)
+{
+    const problem p = make(5, 33);
+    pf_layer_norm *op = NULL;
+    must(pf_layer_norm_create(test_device(), p.width, &op));
+    pf_buffer *x = on_device(p.x, p.count), *weight = on_device(p.weight, 33), *dy = on_device(p.dy, p.count);
+    pf_buffer *stat = on_device(NULL, 10), *y = on_device(NULL, p.count);
+    float *whole[3] = {NULL};
+    must(pf_layer_norm_run(op, &(pf_layer_norm_forward){y, stat, x, weight, weight, p.rows, 1e-6f}));
+    for (int wanted = 3; wanted >= 0; wanted--) {
+        pf_buffer *dx = on_device(NULL, p.count), *dweight = on_device(p.weight, 33), *dbias = on_device(p.weight, 33);
+        must(pf_layer_norm_run_backward(op, &(pf_layer_norm_backward){dx, wanted & 1 ? dweight : NULL,
+                                                                      wanted & 2 ? dbias : NULL, dy, x, stat,
+                                                                      weight, NULL, 5}));
+        float *found[3] = {from_device(dx, p.count), from_device(dweight, 33), from_device(dbias, 33)};
+        if (wanted == 3) memcpy(whole, found, sizeof whole);
+        ck_assert_mem_eq(found[0], whole[0], p.count * sizeof(float));
+        ck_assert_int_eq(memcmp(found[1], whole[1], 33 * sizeof(float)) == 0, (wanted & 1) != 0);
+        ck_assert_int_eq(memcmp(found[2], whole[2], 33 * sizeof(float)) == 0, (wanted & 2) != 0);
+    }
+    pf_layer_norm_free(op);
+}
+END_TEST
+
 // sum of dy * y, as a function of x, weight and bias behind each other.
 static double weighted(const double *all, void *context)
 {
@@ -136,6 +161,7 @@ Suite *suite(void)
     tcase_add_loop_test(all, forward_equals_reference, 0, n_shapes);
     tcase_add_loop_test(all, backward_equals_reference, 0, n_shapes);
     tcase_add_test(all, without_add_it_is_the_plain_gradient);
+    tcase_add_test(all, what_is_not_wanted_is_left_out);
     tcase_add_test(all, reference_gradients_are_derivatives);
     tcase_set_timeout(all, 120);
     suite_add_tcase(s, all);
