@@ -134,7 +134,7 @@ static pf_status run(void *given)
     const split_options *options = given;
     const pf_common *common = &options->common;
     const pf_split_options how = {
-        .valid = options->valid, .test = options->test, .clusters = options->clusters};
+        .valid = options->valid, .test = options->test, .clusters = options->clusters, .seed = (uint64_t)common->seed};
     parts to = {0};
     pf_split *split = NULL;
     pf_output_directory *directory = NULL;
@@ -163,7 +163,8 @@ const pf_command pf_command_split = {
     .details = "Later copies of equal sequences are dropped. The rest is shared out by a hash of the "
                "sequence alone, so\n"
                "a sequence falls to the same part in every file; with --clusters by a hash of its "
-               "representative's id.",
+               "representative's id.\n"
+               "Another --seed gives other parts by the same rules, for repeating an experiment.",
     .example = "performer split proteins.fasta.gz --valid 0.05 --test 0.05 -o data\n"
                "mmseqs easy-cluster proteins.fasta c tmp && performer split proteins.fasta --clusters "
                "c_cluster.tsv -o data",

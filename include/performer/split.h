@@ -3,7 +3,8 @@
 // The share of a sequence is decided by SHA-256 of its letters alone, or of its cluster's
 // representative: the first 64 bits, as a fraction of 2^64, below `valid` is validation, below
 // valid + test is test. So it is the same in every file, order and run, and data added later moves
-// nothing. Only copies depend on the order: of equal sequences the first one is kept.
+// nothing. A seed other than 0 puts a random number of that hash in the fraction's place: other parts, for
+// repeating an experiment, that follow the same rules. Only copies depend on the order: of equal sequences the first one is kept.
 #ifndef PERFORMER_SPLIT_H
 #define PERFORMER_SPLIT_H
 
@@ -18,6 +19,7 @@ typedef struct pf_split_options {
     double valid, test;   // shares of the whole, valid + test < 1; default 0.05 each
     const char *clusters; // NULL, or a TSV of representative and member ids as `mmseqs easy-cluster`
                           //     writes it (gzip too): members go where their representative goes
+    uint64_t seed;        // 0: the hash itself decides
 } pf_split_options;
 
 PF_API pf_split_options pf_split_default(void);

@@ -18,6 +18,7 @@ typedef enum pf_purpose {
     PF_RANDOM_TEST = 8,
     PF_RANDOM_STUDY = 9,      // step: which tensor, index: element
     PF_RANDOM_BOOTSTRAP = 10, // step: sample, index: draw
+    PF_RANDOM_SPLIT = 11,     // index: hash of the sequence or its cluster
 } pf_purpose;
 
 // The four words of block `index` of the stream (seed, purpose, step).

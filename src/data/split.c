@@ -2,12 +2,14 @@
 #include "performer/split.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "data/clusters.h"
 #include "data/hash_set.h"
 
 struct pf_split {
     double valid, test;
+    uint64_t seed;
     bool has_clusters;
     pf_clusters clusters;
     pf_hash_set seen;
@@ -29,6 +31,7 @@ pf_status pf_split_create(const pf_split_options *options, pf_split **out)
     pf_split *split = memory;
     split->valid = options->valid;
     split->test = options->test;
+    split->seed = options->seed;
     split->has_clusters = options->clusters != NULL;
     const pf_status status =
         split->has_clusters ? pf_clusters_read(options->clusters, &split->clusters) : PF_OK;
@@ -65,7 +68,9 @@ pf_status pf_split_next(pf_split *split, const pf_fasta_record *record, pf_split
                        "sequence '%s' (line %llu) is in no cluster; cluster all sequences together",
                        pf_quote(quoted, record->id, record->id_length), (unsigned long long)record->line);
     }
-    const double place = (double)(hash >> 11) * 0x1p-53; // in [0, 1)
+    // In [0, 1).
+    const double place =
+        split->seed ? pf_random_uniform(split->seed, PF_RANDOM_SPLIT, 0, hash) : (double)(hash >> 11) * 0x1p-53;
     *part = place < split->valid                 ? PF_SPLIT_VALID
             : place < split->valid + split->test ? PF_SPLIT_TEST
                                                  : PF_SPLIT_TRAIN;

@@ -105,6 +105,33 @@ START_TEST(the_hash_is_part_of_the_format)
 }
 END_TEST
 
+START_TEST(a_seed_gives_other_parts_that_stay_as_they_are)
+{
+    enum { MANY = 2000 };
+    pf_split *split[3] = {0};
+    const uint64_t seeds[3] = {0, 1, 1};
+    for (int s = 0; s < 3; s++) {
+        const pf_split_options options = {.valid = 0.25, .test = 0.25, .seed = seeds[s]};
+        ck_assert_msg(pf_split_create(&options, &split[s]) == PF_OK, "%s", pf_error_message());
+    }
+    char sequence[31];
+    int alike = 0, test = 0;
+    for (uint64_t i = 0; i < MANY; i++) {
+        random_sequence(sequence, i);
+        const pf_split_part one = part_of(split[1], "a", sequence);
+        ck_assert_int_eq(part_of(split[2], "b", sequence), one);
+        alike += part_of(split[0], "a", sequence) == one;
+        test += one == PF_SPLIT_TEST;
+    }
+    // Shares of a quarter, a quarter and a half agree by chance in 3/8 of the cases: 750 with a deviation of 22.
+    ck_assert_int_ge(alike, 750 - 110);
+    ck_assert_int_le(alike, 750 + 110);
+    ck_assert_int_ge(test, 500 - 97); // deviation 19
+    ck_assert_int_le(test, 500 + 97);
+    for (int s = 0; s < 3; s++) pf_split_free(split[s]);
+}
+END_TEST
+
 START_TEST(later_copies_are_dropped)
 {
     pf_split *split = create(0, 0, NULL);
@@ -222,6 +249,7 @@ Suite *suite(void)
     tcase_add_test(tests, shares_have_the_asked_for_sizes);
     tcase_add_test(tests, order_and_company_change_nothing);
     tcase_add_test(tests, the_hash_is_part_of_the_format);
+    tcase_add_test(tests, a_seed_gives_other_parts_that_stay_as_they_are);
     tcase_add_test(tests, later_copies_are_dropped);
     tcase_add_test(tests, relatives_stay_together);
     tcase_add_test(tests, shortened_ids_are_found);
