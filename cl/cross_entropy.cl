@@ -149,3 +149,15 @@ KERNEL void cross_entropy_backward(__global float *dlogits, __global const float
         }
     }
 }
+
+// dlogits[n] *= weight[target[n]]; rows without a target are 0 and stay so. groups: ceil(rows / rows_each)
+KERNEL void cross_entropy_weigh(__global float *dlogits, __global const int *restrict target, IN weight,
+                                const int stride, const int rows, const int rows_each)
+{
+    const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
+    for (int n = first + LID; n < last; n += WG) {
+        __global float *row = dlogits + (size_t)n * stride;
+        const float w = weight[max(target[n], 0)];
+        for (int i = 0; i < A; i += VEC) store(row + i, load(row + i, A - i) * w, A - i);
+    }
+}

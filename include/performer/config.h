@@ -74,6 +74,9 @@ typedef enum pf_schedule {
     PF_SCHEDULE_RSQRT,
 } pf_schedule;
 
+// Weights of a classification's gradients: none, or each class as much as any other, whatever its number.
+typedef enum pf_class_weights { PF_CLASS_WEIGHTS_NONE, PF_CLASS_WEIGHTS_BALANCED } pf_class_weights;
+
 typedef enum pf_matmul_choice { PF_MATMUL_AUTO, PF_MATMUL_CLBLAST, PF_MATMUL_TILE } pf_matmul_choice;
 typedef enum pf_storage { PF_STORAGE_FP32, PF_STORAGE_BF16, PF_STORAGE_FP16 } pf_storage;
 enum { PF_RECOMPUTE_OFF = 0, PF_RECOMPUTE_ON = -1 }; // ON: as many layers as take least memory
@@ -119,6 +122,7 @@ struct pf_train_config {
     int64_t keep_checkpoints;
     double time_limit;            // seconds of this process, 0: none
     int64_t patience;             // evaluations without a better one until the run ends, 0: it goes on
+    pf_class_weights class_weights;
     int32_t recompute;            // segments of so many layers keep their input only, and the backward pass
                                   // computes them again, to the same bits; or PF_RECOMPUTE_OFF, PF_RECOMPUTE_ON
 };

@@ -81,6 +81,9 @@ static pf_status check_labels(const pf_training *t, const pf_training_options *o
                                           : NULL;
     PF_CHECK(t->config.task.type != PF_TASK_NONE || !given, PF_ERROR_USAGE,
              "%s is for a head for labels; give --task regression or --task classification", given);
+    PF_CHECK(t->config.train.class_weights == PF_CLASS_WEIGHTS_NONE ||
+                 t->config.task.type == PF_TASK_CLASSIFICATION,
+             PF_ERROR_USAGE, "train.class_weights is for --task classification");
     PF_CHECK(t->config.train.patience == 0 || t->state.n_valid_files > 0, PF_ERROR_USAGE,
              "train.patience counts evaluations, and there are none; give --valid FASTA...");
     return PF_OK;
@@ -235,6 +238,7 @@ static pf_status create_model(pf_training *t)
     PF_TRY(pf_model_create(t->device, &t->config, &limits, &t->model));
     PF_TRY(pf_trainer_create(t->model, &t->trainer));
     PF_TRY(pf_model_upload(t->model, t->host->trained, t->host->projections));
+    PF_TRY(pf_training_weigh_classes(t));
     if (t->checkpoint) PF_TRY(pf_checkpoint_read_moments(t->checkpoint, t->host->parameters, t->trainer));
     fill_plan(t);
     return PF_OK;

@@ -50,6 +50,8 @@ pf_status pf_training_load_start(pf_training *t);
 
 // Labels of the sequences, and what the task takes from them: classes, mean and deviation.
 pf_status pf_training_load_labels(pf_training *t, const pf_training_options *options);
+// Gives the model what train.class_weights asks for.
+pf_status pf_training_weigh_classes(pf_training *t);
 
 // Whether `now` is what the run began with. Errors: PF_ERROR_USAGE, naming `what`.
 pf_status pf_training_check_same(const pf_training *t, const char *what, const char *before, const char *now);

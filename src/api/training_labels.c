@@ -83,3 +83,18 @@ done:
     pf_text_free(&warnings);
     return status;
 }
+
+// Labels over classes and their own number: 1 on average, and 1 for all where all are as many.
+pf_status pf_training_weigh_classes(pf_training *t)
+{
+    const int32_t C = t->config.task.n_classes;
+    double count[PF_MAX_CLASSES] = {0}, present = 0;
+    float weight[PF_MAX_CLASSES];
+    if (t->config.train.class_weights != PF_CLASS_WEIGHTS_BALANCED) return PF_OK;
+    for (size_t i = 0; i < t->train_labels->count; i++)
+        if (t->train_labels->target[i] != PF_NO_TARGET) count[t->train_labels->target[i]]++;
+    for (int32_t c = 0; c < C; c++) present += count[c] > 0;
+    for (int32_t c = 0; c < C; c++) // one without a label has no gradient to weigh
+        weight[c] = count[c] > 0 ? (float)((double)t->train_labels->n_labelled / (present * count[c])) : 1.0f;
+    return pf_model_weigh_classes(t->model, weight);
+}

@@ -24,6 +24,7 @@ static const char *const packings[] = {"pad", "concat", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", "rsqrt", NULL};
 static const char *const matmuls[] = {"auto", "clblast", "tile", NULL};
 static const char *const task_types[] = {"none", "regression", "classification", NULL};
+static const char *const class_weights[] = {"none", "balanced", NULL};
 static const char *const task_levels[] = {"sequence", "residue", NULL};
 static const char *const segments[] = {"off", "on", NULL};
 static const char *const storages[] = {"fp32", "bf16", "fp16", NULL};
@@ -156,6 +157,8 @@ const pf_key pf_config_keys[] = {
          .help = "newest checkpoints that stay"),
     NUMBER("train.time_limit", train.time_limit, 0, 1e9, 0, .may_change = true,
          .help = "seconds until the run is saved and ends, 0: none"),
+    RARE_CHOICE("train.class_weights", train.class_weights, class_weights,
+                "balanced: each class of a task has the same weight in gradients, whatever its number"),
     COUNT("train.patience", train.patience, 0, STEPS, 0, .may_change = true, .is_rare = true,
           .help = "evaluations without a better one until the run ends, 0: never"),
     {.name = "train.recompute", .type = PF_KEY_WORD_OR_SIZE, .offset = AT(train.recompute), .low = 1, .high = PF_MAX_LAYERS,

@@ -62,6 +62,7 @@ pf_status pf_model_read_stream(pf_model *model, int layer, float *out); // [N,D]
 // pf_model_clear_metrics; of a regression the loss is the sum of squared errors, and nothing hits); with
 // training limits also leaves the gradient of scale * (sum of losses) in the logits' place.
 pf_status pf_model_loss(pf_model *model, float scale);
+pf_status pf_model_weigh_classes(pf_model *model, const float *weight); // [C] of a classification: for gradients
 pf_status pf_model_clear_metrics(pf_model *model);
 pf_status pf_model_read_metrics(pf_model *model, pf_metrics *out); // waits
 

@@ -94,6 +94,12 @@ pf_status pf_model_read_logits(pf_model *m, float *out)
     return pf_buffer_read(m->logits, 0, out, pf_model_logits_count(m) * sizeof *out);
 }
 
+pf_status pf_model_weigh_classes(pf_model *m, const float *weight)
+{
+    PF_CHECK(m->config.task.type == PF_TASK_CLASSIFICATION, PF_ERROR_USAGE, "weights are for classes");
+    return pf_cross_entropy_set_weights(m->cross_entropy, weight);
+}
+
 pf_status pf_model_clear_metrics(pf_model *m)
 {
     return m->task.squared_error ? pf_squared_error_reset(m->task.squared_error)

@@ -44,6 +44,10 @@ typedef struct pf_cross_entropy_backward {
 
 pf_status pf_cross_entropy_run_backward(pf_cross_entropy *op, const pf_cross_entropy_backward *call);
 
+// From now on the gradient of a row is times the weight of its target, `weight` [A]; losses and metrics are not.
+// Waits. Errors: PF_ERROR_DEVICE, PF_ERROR_FAILED.
+pf_status pf_cross_entropy_set_weights(pf_cross_entropy *op, const float *weight);
+
 // Sets the metrics to 0. Enqueued. They are 0 after creation.
 pf_status pf_cross_entropy_reset(pf_cross_entropy *op);
 

@@ -136,6 +136,37 @@ START_TEST(backward_equals_reference)
 }
 END_TEST
 
+START_TEST(weights_are_those_of_the_rows_targets)
+{
+    const problem p = make(_i);
+    float *weight = host_normal((size_t)p.alphabet, 1, 7);
+    double *expected = host_doubles(p.count);
+    pf_cross_entropy *op = NULL;
+    for (int n = 0; n < p.rows; n++) {
+        const double w = p.target[n] < 0 ? 0 : (double)weight[p.target[n]];
+        cross_entropy_backward_ref(expected + n * p.stride, p.exact + n * p.stride, p.target[n], p.alphabet, w);
+        for (int a = p.alphabet; a < p.stride; a++) expected[n * p.stride + a] = p.exact[n * p.stride + a];
+    }
+    must(pf_cross_entropy_create(test_device(), p.alphabet, p.first, p.residues, &op));
+    must(pf_cross_entropy_set_weights(op, weight));
+    pf_buffer *logits = on_device(p.logits, p.count), *target = on_device(p.target, (size_t)p.rows);
+    must(pf_cross_entropy_run_backward(
+        op, &(pf_cross_entropy_backward){logits, logits, target, p.rows, p.stride, 1}));
+    test_close("weighted dlogits", from_device(logits, p.count), expected, p.count, tolerance);
+    for (int a = 0; a < p.alphabet; a++) weight[a] = 1; // no weights, to the bit
+    must(pf_cross_entropy_set_weights(op, weight));
+    pf_buffer *weighted = on_device(p.logits, p.count), *plain = on_device(p.logits, p.count);
+    must(pf_cross_entropy_run_backward(
+        op, &(pf_cross_entropy_backward){weighted, weighted, target, p.rows, p.stride, 1}));
+    pf_cross_entropy_free(op);
+    must(pf_cross_entropy_create(test_device(), p.alphabet, p.first, p.residues, &op));
+    must(pf_cross_entropy_run_backward(
+        op, &(pf_cross_entropy_backward){plain, plain, target, p.rows, p.stride, 1}));
+    ck_assert_mem_eq(from_device(weighted, p.count), from_device(plain, p.count), p.count * sizeof(float));
+    pf_cross_entropy_free(op);
+}
+END_TEST
+
 START_TEST(a_sure_row_keeps_its_digits)
 {
     float logits[4 * 29] = {0};
@@ -192,6 +223,7 @@ Suite *suite(void)
     tcase_add_checked_fixture(all, NULL, arrays_end);
     tcase_add_loop_test(all, forward_equals_reference, 0, n_shapes);
     tcase_add_loop_test(all, backward_equals_reference, 0, n_shapes);
+    tcase_add_loop_test(all, weights_are_those_of_the_rows_targets, 0, n_shapes);
     tcase_add_test(all, a_sure_row_keeps_its_digits);
     tcase_add_test(all, what_is_not_finite_shows);
     tcase_add_test(all, reference_gradient_is_derivative);

@@ -138,6 +138,24 @@ class Task(DeviceTest):
             for key in set(a) & {"loss", "valid_loss"}:
                 self.assertAlmostEqual(a[key], b[key], delta=1e-4)  # sums of gradients in another order, six steps
 
+    def test_balanced_weights_find_rare_classes(self):
+        """Nothing to learn but how many there are: without weights the head says what is common, with them either."""
+        draw = random.Random(8)
+        proteins = ["".join(draw.choices(LETTERS, k=20)) for _ in range(200)]
+        self.write("chance.fa", "".join(f">c{i}\n{p}\n" for i, p in enumerate(proteins)))
+        self.write("chance.tsv", "id\tl\n" + "".join(f"c{i}\t{'rare' if i % 10 == 0 else 'common'}\n" for i in range(200)))
+        bias = {}
+        for weights in ("none", "balanced"):
+            self.succeeds("train", "--config", "small.json", "--task", "classification", "--labels", "chance.tsv", "--train", "chance.fa", "-o", weights,
+                          "--set", "train.class_weights=" + weights, "--set", "train.steps=60", "--set", "train.learning_rate=0.1",
+                          "--set", "train.freeze=layers.*,embed.*,norm.*", "--set", "train.batch_tokens=4400")
+            rows = self.succeeds("predict", weights, "chance.fa").splitlines()
+            bias[weights] = sum(row.split("\t")[2] == "rare" for row in rows[1:]) / 200
+        self.assertLess(bias["none"], 0.05)
+        self.assertGreater(bias["balanced"], 0.2)
+        self.fails(2, "train.class_weights is for --task classification", "train", "--config", "small.json", "--train", "chance.fa", "-o", "x",
+                   "--set", "train.class_weights=balanced")
+
     def test_other_labels_are_other_data(self):
         how = ("--task", "classification", "--label-column", "class")
         self.train("run", *how, "--set", "train.steps=2")
