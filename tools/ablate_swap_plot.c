@@ -15,15 +15,18 @@ typedef struct drawing {
     int n_curves, points;
 } drawing;
 
+// In order of x, each once: rows come in the order of their trainings.
 static void set_point(drawing *d, double x, const pf_statistic *s)
 {
     pf_plot_curve *c = &d->curve[d->n_curves];
-    double *at = d->numbers + 3 * d->n_curves * d->points;
-    if (s->count == 0) return;
-    at[c->count] = x, at[d->points + c->count] = s->mean;
-    at[2 * d->points + c->count] = s->count > 1 ? s->deviation : 0;
-    c->x = at, c->y = at + d->points, c->deviation = at + 2 * d->points;
-    c->count++;
+    double *at = d->numbers + 3 * d->n_curves * d->points, *y = at + d->points, *deviation = y + d->points;
+    int place = 0;
+    while (place < c->count && at[place] < x) place++;
+    if (s->count == 0 || (place < c->count && at[place] == x)) return;
+    for (int i = c->count++; i > place; i--)
+        at[i] = at[i - 1], y[i] = y[i - 1], deviation[i] = deviation[i - 1];
+    at[place] = x, y[place] = s->mean, deviation[place] = s->count > 1 ? s->deviation : 0;
+    c->x = at, c->y = y, c->deviation = deviation;
 }
 
 // Rows of one kernel, redraw interval and training; `is_after`: their loss after it.
@@ -31,13 +34,10 @@ static void add_curve(drawing *d, const pf_swap_results *all, const pf_swap_row 
 {
     if (d->n_curves == MOST_CURVES) return;
     d->curve[d->n_curves] = (pf_plot_curve){.name = d->name[d->n_curves]};
-    int32_t before = 0;
     for (int i = 0; i < all->n_rows; i++) {
         const pf_swap_row *r = &all->row[i];
-        if (r->kernel != like->kernel || r->features == before) continue;
+        if (r->kernel != like->kernel) continue;
         if (is_after && (r->redraw != like->redraw || strcmp(r->tuned, like->tuned) != 0)) continue;
-        if (!is_after && r->redraw != like->redraw) continue;
-        before = r->features;
         set_point(d, r->features, is_after ? &r->after : &r->at_once);
     }
     if (d->curve[d->n_curves].count > 0) d->n_curves++;
@@ -107,7 +107,8 @@ static double highest(const drawing *d)
 {
     double most = -INFINITY;
     for (int i = 0; i < d->n_curves; i++)
-        for (int p = 0; p < d->curve[i].count; p++) most = fmax(most, d->curve[i].y[p]);
+        for (int p = 0; p < d->curve[i].count; p++)
+            most = fmax(most, d->curve[i].y[p] + (d->curve[i].deviation ? d->curve[i].deviation[p] : 0));
     return fmin(most, 1.05 * log(PF_VOCAB_SIZE));
 }
 
@@ -121,9 +122,10 @@ pf_status pf_swap_plot(const pf_ablation *a, const pf_swap_results *all)
     double least = INFINITY;
     for (int i = 0; i < d.n_curves; i++)
         for (int p = 0; p < d.curve[i].count; p++) least = fmin(least, d.curve[i].y[p]);
+    const int seeds = all->n_rows ? all->row[0].n_seeds : 0;
     snprintf(note, sizeof note,
-             "at once: mean and deviation over %lld draws of the projections, %d seeds of training",
-             (long long)all->draws, all->n_rows ? all->row[0].n_seeds : 0);
+             "mean and deviation: at once over %lld draws of the projections, after training over %d seed%s",
+             (long long)all->draws, seeds, seeds == 1 ? "" : "s");
     const double high = highest(&d), room = 0.06 * (high - least) + 1e-3;
     const pf_status status =
         pf_ablation_write_picture(a, "swap.svg",
