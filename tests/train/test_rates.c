@@ -101,6 +101,27 @@ START_TEST(backward_ends_at_the_lowest_layer_that_is_trained)
 }
 END_TEST
 
+// Adapters need no table of rates, and none of what they leave as it is needs a backward pass.
+START_TEST(below_the_lowest_adapters_there_is_no_backward_pass)
+{
+    fixture all = make("lora.rank=2", "train.freeze="),
+            some = make("lora.rank=2", "lora.targets=layers.[12].*.up");
+    ck_assert_int_eq(all.status, PF_OK);
+    ck_assert_int_eq(some.status, PF_OK);
+    ck_assert_ptr_null(some.rates.rate);
+    ck_assert_int_eq(all.rates.lowest, 0);
+    ck_assert_int_eq(some.rates.lowest, 1);
+    end(&all);
+    end(&some);
+    fixture frozen = make("lora.rank=2", "train.freeze=layers.0.*,*.lora_down.*");
+    ck_assert_int_eq(frozen.status, PF_OK);
+    ck_assert_int_eq(frozen.rates.lowest, 1);
+    ck_assert(rate_of(&frozen, "layers.1.attention.value.lora_down.weight") == 0);
+    ck_assert(rate_of(&frozen, "layers.1.attention.value.lora_up.weight") == 1);
+    end(&frozen);
+}
+END_TEST
+
 START_TEST(layers_learn_the_slower_the_lower_they_are)
 {
     fixture f = make("train.layer_decay=0.5", "train.freeze=layers.2.attention.*");
@@ -182,6 +203,7 @@ Suite *suite(void)
     tcase_add_test(tests, patterns_freeze_what_they_name);
     tcase_add_loop_test(tests, backward_ends_at_the_lowest_layer_that_is_trained, 0,
                         sizeof depths / sizeof *depths);
+    tcase_add_test(tests, below_the_lowest_adapters_there_is_no_backward_pass);
     tcase_add_test(tests, layers_learn_the_slower_the_lower_they_are);
     tcase_add_test(tests, a_task_s_head_learns_as_a_language_model_s);
     tcase_add_test(tests, runs_of_frozen_numbers_are_all_of_them);
