@@ -2,6 +2,7 @@
 tasks are requeued."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,35 @@ class Pipelines(DeviceTest):
             whole, joined = map(tensors.safetensors, self.in_shards(name, ".safetensors", *arguments))
             self.assertEqual(list(joined[0].items()), list(whole[0].items()))
             self.assertEqual(joined[1], whole[1])
+
+    def test_directories_of_parts_become_the_file_of_one_run(self):
+        for arguments in ((), ("--pool", "none"), ("--layers", "0,-1")):
+            for kind, read in (("npz", tensors.npz), ("safetensors", tensors.safetensors)):
+                self.succeeds("embed", MODEL, "in.fa", "-o", f"whole.{kind}", *arguments, *TILE)
+                parts = ["embed", MODEL, "in.fa", *arguments, *TILE, "--part-size", "2", "--part-format", kind]
+                for folders in (["parts"], ["parts-1", "parts-2", "parts-3"]):
+                    for i, folder in enumerate(folders, 1):
+                        shutil.rmtree(self.path(folder), ignore_errors=True)
+                        self.succeeds(*parts, "--shard", f"{i}/{len(folders)}", "-o", folder)
+                    self.join(f"joined.{kind}", *folders)
+                    self.assertEqual(read(self.path(f"joined.{kind}")), read(self.path(f"whole.{kind}")))
+
+    def test_parts_that_do_not_belong_together_are_named(self):
+        other = os.path.join(GOLDEN, "models", "clm-none-mixed-elu1")
+        for model, folder in ((MODEL, "a"), (other, "b")):
+            self.succeeds("embed", model, "in.fa", "-o", folder, "--part-size", "2", "--part-format", "npz")
+        def says(text, *shards):
+            done = self.run_script(sys.executable, "-B", os.path.join(EXAMPLES, "join.py"), *shards, "-o", "x.npz")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(text, done.stderr)
+            self.assertFalse(os.path.exists(self.path("x.npz")))
+        says("b: made by another model than a", "a", "b")
+        self.write("a/part-00001.npz", "cut")
+        says("a/part-00001.npz: expected a file of", "a")
+        os.remove(self.path("a/manifest.json"))
+        says("a: holds no manifest.json", "a")
+        self.write("b/manifest.json", "{}")
+        says("b/manifest.json: is not that of", "b")
 
     def test_shards_that_are_missing_or_out_of_order_are_noticed(self):
         self.in_shards("embed", ".npz")
