@@ -9,6 +9,7 @@ One file over libperformer by ctypes: no build step, nothing but NumPy needed. P
     model.score(pathlib.Path("proteins.fasta")).log_likelihood
     performer.Model("task-run").predict(sequences).prediction  # of a model that was trained with --task
     performer.attention(q, k, v, causal=True)          # FAVOR; [B,H,L,E], [H,L,E] or [L,E]
+    performer.Parts("embeddings")["P0C6X7"]            # of what `performer embed --part-size` wrote
 
 Sequences are a string, a list of strings, or a pathlib.Path to FASTA (gzip too). What the library refuses is a
 performer.Error with its message; what it warns of goes through `warnings`. The library is looked for in PERFORMER_LIBRARY,
@@ -30,7 +31,7 @@ from ctypes import POINTER, Structure, byref, c_bool, c_char, c_char_p, c_double
 
 import numpy
 
-__all__ = ["Device", "DeviceError", "Error", "InputError", "Model", "Predictions", "Scores", "UsageError", "attention", "devices",
+__all__ = ["Device", "DeviceError", "Error", "InputError", "Model", "Parts", "Predictions", "Scores", "UsageError", "attention", "devices",
            "projection", "read_fasta"]
 
 Scores = collections.namedtuple("Scores", "ids lengths log_likelihood perplexity")
@@ -379,6 +380,62 @@ def read_fasta(path):
         return ids, sequences
     finally:
         _library.pf_fasta_close(reader)
+
+
+def _safetensors(path):
+    """{name: array}, read when they are looked at."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    kinds = {"F32": numpy.float32, "F16": numpy.float16}
+    bytes_of = numpy.memmap(path, numpy.uint8, "r", 8 + length) if os.path.getsize(path) > 8 + length else numpy.empty(0, numpy.uint8)
+    return {name: bytes_of[slice(*about["data_offsets"])].view(kinds[about["dtype"]]).reshape(about["shape"])
+            for name, about in header.items()}
+
+
+class Parts:
+    """Embeddings that `performer embed -o DIR --part-size N` wrote as safetensors or npz, one sequence at a time.
+
+    parts[i]: of the i-th line of the index, from 0; parts["id"]: of the first sequence of that id; len(parts); parts.ids().
+    The index is mapped and parts are opened when something of them is asked for: memory is that of one part.
+    """
+
+    def __init__(self, directory):
+        self.directory = os.fspath(directory)
+        manifest = os.path.join(self.directory, "manifest.json")
+        if not os.path.exists(manifest):
+            raise InputError(f"{manifest}: is missing; a run that is not finished goes on with --resume")
+        self._index = numpy.memmap(os.path.join(self.directory, "index.tsv"), numpy.uint8, "r")
+        self._starts = numpy.flatnonzero(self._index == 10) + 1
+        self._pooled = self._index[:self._starts[0] - 1].tobytes().split(b"\t")[-1] == b"row"
+        self._part, self._tensors = None, None
+
+    def __len__(self):
+        return len(self._starts) - 1
+
+    def _line(self, i):
+        record, name, length, part, place = self._index[self._starts[i]:self._starts[i + 1] - 1].tobytes().decode("utf-8", "surrogateescape").split("\t")
+        return int(record), name, int(length), part, place
+
+    def ids(self):
+        """Of all sequences, in the order of the input."""
+        return (self._line(i)[1] for i in range(len(self)))
+
+    def __getitem__(self, which):
+        if isinstance(which, str):
+            which = next((i for i, name in enumerate(self.ids()) if name == which), None)
+            if which is None:
+                raise KeyError("no sequence of this id in the index of " + self.directory)
+        if not -len(self) <= which < len(self):
+            raise IndexError(f"sequence {which} of {len(self)}")
+        _, _, _, part, place = self._line(which % len(self))
+        if part != self._part:
+            path = os.path.join(self.directory, part)
+            if not os.path.exists(path) or not path.endswith((".safetensors", ".npz")):
+                raise InputError(f"{path}: expected a part in safetensors or npz")
+            self._tensors, self._part = _safetensors(path) if path.endswith(".safetensors") else numpy.load(path), part
+        return numpy.array(self._tensors["embeddings"][int(place)] if self._pooled else self._tensors[place])
 
 
 def _fasta_of(sequences):

@@ -59,6 +59,25 @@ class Python(DeviceTest):
         """The same shape and the same bits as what the program wrote."""
         self.assertEqual((list(array.shape), array.ravel().tolist()), (list(tensor[0]), tensor[1]))
 
+    def test_parts_are_found_by_number_and_id(self):
+        fasta = "".join(f">{name}\n{'MKVLATGIWE' * (1 + i % 3)}\n" for i, name in enumerate(["a", "b/c", "a", "\u00fcnal", "e"]))
+        self.write("in.fa", fasta)
+        for pool, kind in (("mean", "safetensors"), ("none", "safetensors"), ("mean", "npz"), ("none", "npz")):
+            self.succeeds("embed", MLM, "in.fa", "--pool", pool, "-o", pool + kind, "--part-size", "2", "--part-format", kind,
+                          "--set", "compute.matmul=tile")
+            parts = self.module.Parts(pathlib.Path(self.path(pool + kind)))
+            expected = self.model().embed(pathlib.Path(self.path("in.fa")), pool=pool)
+            self.assertEqual((len(parts), list(parts.ids())), (5, ["a", "b/c", "a", "\u00fcnal", "e"]))
+            for i in (4, 0, 3, 2, 1):
+                self.assertTrue(self.numpy.array_equal(parts[i], expected[i]))
+            self.assertTrue(self.numpy.array_equal(parts["\u00fcnal"], parts[-2]))
+            self.assertRaises(KeyError, lambda: parts["nobody"])
+            self.assertRaises(IndexError, lambda: parts[5])
+            os.remove(self.path(f"{pool}{kind}/part-00002.{kind}"))
+            self.refuses(self.module.InputError, f"part-00002.{kind}", lambda: parts[4])
+        os.remove(self.path(f"{pool}{kind}/manifest.json"))
+        self.refuses(self.module.InputError, "manifest.json: is missing", self.module.Parts, self.path(pool + kind))
+
     def test_logits_are_those_of_the_program(self):
         for path in (MLM, CLM):
             self.succeeds("logits", path, "in.fa", "-o", "logits.npz", "--set", "compute.matmul=tile")
