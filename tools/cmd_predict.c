@@ -16,6 +16,7 @@ typedef struct predict_options {
     pf_label_flags labels;
     const char *output, *positive, *json;
     double threshold;
+    bool resume;
 } predict_options;
 
 #define AT(field) offsetof(predict_options, field)
@@ -41,6 +42,7 @@ static const pf_option table[] = {
      .at = AT(json),
      .help = "with --labels: write the figures to FILE as JSON"},
     PF_OUTPUT_ROW(AT(output)),
+    PF_RESUME_ROW(AT(resume)),
     PF_STREAM_ROWS(AT(stream)),
     {0},
 };
@@ -145,7 +147,11 @@ static pf_status find_positive(const predict_options *o, const struct pf_task_co
 static pf_status open_job(job *j, pf_device *device)
 {
     const predict_options *o = j->o;
-    pf_predict_options options = {.threshold = o->threshold};
+    pf_predict_options options = {.threshold = o->threshold, .resume = o->resume};
+    if (o->resume) {
+        options.output = o->output;
+        options.stop = pf_tool_catch_signals();
+    }
     pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
     if (status == PF_OK)
         status = pf_tool_model_open(&o->common, &o->stream, device, (pf_model_options){0}, &j->model);
@@ -153,7 +159,7 @@ static pf_status open_job(job *j, pf_device *device)
     if (status == PF_OK) status = pf_predict_open(j->model, &options, &j->predict);
     if (status == PF_OK)
         status = pf_label_flags_open(&o->common, &o->labels, j->model, o->threshold > 0, &j->evaluation);
-    return status == PF_OK ? pf_output_open(o->output, &j->out) : status;
+    return status;
 }
 
 // To --json, else to stdout, where the predictions are not.
@@ -164,19 +170,31 @@ static pf_status write_figures(const job *j, const pf_task_result *result)
     return status == PF_OK ? pf_task_plot(j->o->labels.plot, task, result) : status;
 }
 
+static pf_status write_table(job *j, pf_task_result *result)
+{
+    pf_status status = pf_output_open(j->o->output, &j->out);
+    if (status == PF_OK) status = run_steps(j);
+    if (status == PF_OK && j->evaluation)
+        status = pf_task_report_finish(&j->o->common, j->evaluation, result);
+    if (status == PF_OK) {
+        status = pf_output_commit(j->out);
+        j->out = NULL;
+    }
+    pf_output_discard(j->out);
+    return status == PF_OK ? pf_predict_finish(j->predict) : status;
+}
+
 static pf_status write_predictions(const predict_options *o, pf_device *device)
 {
+    const bool is_done = o->resume && pf_stream_is_done(o->output);
     job j = {.o = o};
     pf_task_result result;
     pf_status status = open_job(&j, device);
-    if (status == PF_OK) status = run_steps(&j);
-    if (status == PF_OK && j.evaluation) status = pf_task_report_finish(&o->common, j.evaluation, &result);
-    if (status == PF_OK) {
-        status = pf_output_commit(j.out);
-        j.out = NULL;
-    }
+    if (status == PF_OK && is_done)
+        pf_tell(&o->common, "%s is there already", o->output);
+    else if (status == PF_OK)
+        status = write_table(&j, &result);
     if (status == PF_OK && j.evaluation) status = write_figures(&j, &result);
-    pf_output_discard(j.out);
     pf_task_evaluation_close(j.evaluation);
     pf_predict_close(j.predict);
     pf_model_close(j.model);
@@ -192,6 +210,12 @@ static pf_status check(const predict_options *o)
         return pf_tool_fail(PF_ERROR_USAGE,
                             "--labels prints figures where the predictions go: give these a file with -o, "
                             "or the figures one with --json");
+    if (o->resume && is_stdout)
+        return pf_tool_fail(PF_ERROR_USAGE, "--resume needs a file to go on with; give -o FILE");
+    if (o->resume && o->labels.labels)
+        return pf_tool_fail(PF_ERROR_USAGE,
+                            "--resume predicts once, --labels measures each time: leave out one; "
+                            "performer eval MODEL FASTA... --labels TSV measures, too");
     return pf_label_flags_check(&o->labels);
 }
 

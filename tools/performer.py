@@ -114,7 +114,7 @@ class _ScoreResult(Structure):
 
 
 class _PredictOptions(Structure):
-    _fields_ = [("stream", _StreamOptions), ("threshold", c_double), ("positive", c_int32)]
+    _fields_ = [("stream", _StreamOptions), ("threshold", c_double), ("positive", c_int32), ("output", c_char_p), ("resume", c_bool), ("stop", c_void_p)]
 
 
 class _Prediction(Structure):

@@ -7,6 +7,7 @@
 #ifndef PERFORMER_PREDICT_H
 #define PERFORMER_PREDICT_H
 
+#include <signal.h>
 #include <stddef.h>
 
 #include "performer/model.h"
@@ -21,6 +22,10 @@ typedef struct pf_predict_options {
     double threshold; // of two classes `positive` is predicted where its probability is at least this; 0: the
                       // likelier
     int32_t positive; // number of that class
+    const char *output; // the file that the caller makes of the results: what is finished is kept beside it,
+                        // in FILE.partial, for a run that is killed; NULL: nothing is
+    bool resume; // begins with what is kept; a FILE that is complete must be what would be made now
+    const volatile sig_atomic_t *stop; // becomes non-zero when the run should save and end; NULL: never
 } pf_predict_options;
 
 // Of one sequence, C as pf_config_outputs has it.
@@ -36,15 +41,21 @@ typedef struct pf_prediction {
 
 typedef struct pf_predict pf_predict;
 
-// Errors: PF_ERROR_USAGE (a language model; a threshold where there are not two classes), PF_ERROR_INPUT.
+// Errors: PF_ERROR_USAGE (a language model; a threshold where there are not two classes; a FILE.partial or
+// FILE of another model, other options or sequences), PF_ERROR_INPUT.
 PF_API pf_status pf_predict_open(pf_model *model, const pf_predict_options *options, pf_predict **out);
 PF_API void pf_predict_close(pf_predict *predict); // NULL is fine; before the model is closed
 
 // One batch: the sequences that it completed, in the order of the input, lent until the next call. PF_END:
-// all is done. Errors: PF_ERROR_INPUT, PF_ERROR_DEVICE, PF_ERROR_FAILED, PF_ERROR_NUMERICAL for an output
-// that is not finite.
+// all is done, at once where FILE is complete already (pf_stream_is_done). PF_INTERRUPTED: `stop`; all that
+// is finished is kept. Errors: PF_ERROR_INPUT, PF_ERROR_DEVICE, PF_ERROR_FAILED, PF_ERROR_NUMERICAL for an
+// output that is not finite.
 PF_API pf_status pf_predict_step(pf_predict *predict, const pf_prediction **predictions,
                                  size_t *n_predictions);
+
+// The caller's FILE stands: writes FILE.manifest.json, which says what it was made of, and removes
+// FILE.partial.
+PF_API pf_status pf_predict_finish(pf_predict *predict);
 
 // i-th warning so far, complete at PF_END; NULL behind the last.
 PF_API const char *pf_predict_warning(const pf_predict *predict, size_t i);

@@ -7,7 +7,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "data/alphabet.h"
-#include "infer/pieces.h"
+#include "infer/model_digest.h"
+#include "infer/resumable.h"
 
 // Results in a row: those of complete records, then those of the record that is not complete.
 typedef struct row_store {
@@ -24,6 +25,11 @@ struct pf_predict {
     pf_predict_options options;
     size_t C;
     pf_pieces *pieces;
+    pf_resumable work; // with an output
+    pf_provenance made_of;
+    bool replays, is_done; // what an earlier run had finished comes first
+    float *bits;           // of a finished record's doubles, as what is kept consists of floats
+    size_t bits_capacity;
     float *outputs; // of a batch
     size_t outputs_capacity;
     double *p;        // [C] of one row
@@ -51,6 +57,22 @@ static pf_status check_options(const pf_predict *s)
     return PF_OK;
 }
 
+static pf_status open_work(pf_predict *s)
+{
+    const pf_predict_options *o = &s->options;
+    PF_CHECK(o->output || !o->resume, PF_ERROR_USAGE, "predictions without an output cannot be resumed");
+    if (!o->output) return PF_OK;
+    s->made_of.format = "performer-predictions-1";
+    PF_TRY(pf_model_digest(s->model, &s->made_of.model));
+    PF_TRY(pf_text_add(&s->made_of.options, "predict, threshold %.17g of class %d, ", o->threshold,
+                       o->threshold > 0 ? o->positive : 0));
+    PF_TRY(pf_provenance_add_stream(&s->made_of, &o->stream));
+    s->is_done = o->resume && pf_stream_is_done(o->output);
+    if (s->is_done) return pf_provenance_compare(o->output, &s->made_of, s->pieces, true);
+    s->replays = o->resume;
+    return pf_resumable_open(&s->work, o->output, &s->made_of, o->resume);
+}
+
 static pf_status open_all(pf_predict *s)
 {
     const pf_pieces_options pieces = {.records = {.stream = s->options.stream}, .task = PF_PIECES_PLAIN};
@@ -60,7 +82,8 @@ static pf_status open_all(pf_predict *s)
     s->p = p;
     PF_TRY(pf_alloc(&mean, s->C, sizeof *s->mean, "means of windows"));
     s->mean = mean;
-    return pf_pieces_open(s->model, &pieces, &s->pieces);
+    PF_TRY(pf_pieces_open(s->model, &pieces, &s->pieces));
+    return open_work(s);
 }
 
 pf_status pf_predict_open(pf_model *model, const pf_predict_options *options, pf_predict **out)
@@ -85,6 +108,9 @@ void pf_predict_close(pf_predict *s)
 {
     if (!s) return;
     pf_pieces_close(s->pieces);
+    pf_resumable_close(&s->work);
+    pf_provenance_free(&s->made_of);
+    pf_free(s->bits);
     pf_free(s->outputs);
     pf_free(s->p);
     pf_free(s->mean);
@@ -165,12 +191,9 @@ static void end_step(pf_predict *s)
     }
 }
 
-static pf_status finish_record(pf_predict *s, const pf_record *record)
+// The rows since the last record are this one's.
+static pf_status add_result(pf_predict *s, const pf_record *record)
 {
-    if (s->task->level == PF_TASK_SEQUENCE) {
-        PF_TRY(add_row(s, s->mean, '\0'));
-        s->n_weighed = 0;
-    }
     PF_TRY(pf_grow((void **)&s->results, &s->results_capacity, s->n_results + 1, sizeof *s->results,
                    "predictions"));
     s->results[s->n_results++] = (pf_prediction){
@@ -181,6 +204,42 @@ static pf_status finish_record(pf_predict *s, const pf_record *record)
     };
     s->rows.first = s->rows.count;
     return PF_OK;
+}
+
+static pf_status keep(pf_predict *s, const pf_record *record)
+{
+    const size_t first = s->rows.first * s->C, count = s->rows.count * s->C - first, n_bits = 2 * count;
+    if (!s->work.journal) return PF_OK;
+    PF_TRY(pf_grow((void **)&s->bits, &s->bits_capacity, n_bits + 1, sizeof *s->bits, "predictions"));
+    memcpy(s->bits, s->rows.value + first, count * sizeof *s->rows.value);
+    return pf_resumable_add(&s->work, record, s->bits, n_bits);
+}
+
+static pf_status finish_record(pf_predict *s, const pf_record *record)
+{
+    if (s->task->level == PF_TASK_SEQUENCE) {
+        PF_TRY(add_row(s, s->mean, '\0'));
+        s->n_weighed = 0;
+    }
+    PF_TRY(keep(s, record));
+    return add_result(s, record);
+}
+
+// One record that an earlier run had finished; PF_END behind the last.
+static pf_status replay(pf_predict *s)
+{
+    const bool by_residue = s->task->level == PF_TASK_RESIDUE;
+    pf_journal_entry entry;
+    pf_record record;
+    PF_TRY(pf_resumable_next(&s->work, s->pieces, &record, &entry));
+    const size_t count = entry.count / (2 * s->C);
+    PF_CHECK(entry.count == 2 * s->C * count && (by_residue ? count <= record.n_residues : count == 1),
+             PF_ERROR_INPUT, "%s: an entry that is no prediction; start anew without --resume", s->work.path);
+    for (size_t row = 0; row < count; row++) {
+        memcpy(s->p, entry.numbers + 2 * s->C * row, s->C * sizeof *s->p);
+        PF_TRY(add_row(s, s->p, by_residue ? pf_alphabet_letter(record.residue[row]) : '\0'));
+    }
+    return add_result(s, &record);
 }
 
 static pf_status take_residues(pf_predict *s, const pf_piece *piece)
@@ -219,10 +278,9 @@ static pf_status take_window(pf_predict *s, const pf_piece *piece, size_t number
     return PF_OK;
 }
 
-pf_status pf_predict_step(pf_predict *s, const pf_prediction **predictions, size_t *n_predictions)
+static pf_status compute(pf_predict *s)
 {
     pf_piece_batch b;
-    begin_step(s);
     PF_TRY(pf_pieces_next(s->pieces, &b));
     const bool by_residue = s->task->level == PF_TASK_RESIDUE;
     const size_t n_outputs = (size_t)(by_residue ? b.batch->n_rows : b.batch->n_sequences);
@@ -234,10 +292,29 @@ pf_status pf_predict_step(pf_predict *s, const pf_prediction **predictions, size
         PF_TRY(by_residue ? take_residues(s, &b.piece[i]) : take_window(s, &b.piece[i], (size_t)i));
         if (b.piece[i].is_last) PF_TRY(finish_record(s, b.piece[i].record));
     }
+    return s->work.journal ? pf_resumable_flush(&s->work) : PF_OK;
+}
+
+pf_status pf_predict_step(pf_predict *s, const pf_prediction **predictions, size_t *n_predictions)
+{
+    if (s->is_done) return PF_END;
+    if (s->options.stop && *s->options.stop) return pf_resumable_stop(&s->work);
+    begin_step(s);
+    pf_status status = s->replays ? replay(s) : PF_END;
+    if (status == PF_END) {
+        s->replays = false;
+        status = compute(s);
+    }
+    PF_TRY(status);
     end_step(s);
     *predictions = s->results;
     *n_predictions = s->n_results;
     return PF_OK;
+}
+
+pf_status pf_predict_finish(pf_predict *s)
+{
+    return s->work.journal ? pf_resumable_finish(&s->work) : PF_OK;
 }
 
 const char *pf_predict_warning(const pf_predict *s, size_t i)

@@ -270,14 +270,16 @@ static pf_status make_intervals(pf_task_evaluation *e, pf_task_result *out)
     return status;
 }
 
+// Labels of records that are elsewhere are of interest only where some are missing here: one file may serve
+// all splits.
 static pf_status gather_warnings(const pf_task_evaluation *e, pf_text *warnings)
 {
-    if (e->unlabelled > 0)
-        PF_TRY(pf_text_add(warnings, "%s: no label for %llu of %llu sequences, which do not count\n",
-                           e->table->path, (unsigned long long)e->unlabelled,
-                           (unsigned long long)(e->unlabelled + e->n_sequences)));
+    if (e->unlabelled == 0) return PF_OK;
+    PF_TRY(pf_text_add(warnings, "%s: no label for %llu of %llu sequences, which do not count\n",
+                       e->table->path, (unsigned long long)e->unlabelled,
+                       (unsigned long long)(e->unlabelled + e->n_sequences)));
     PF_TRY(pf_label_table_warn_unused(e->table, warnings));
-    if (warnings->length) warnings->data[--warnings->length] = '\0'; // no line break behind the last
+    warnings->data[--warnings->length] = '\0'; // no line break behind the last
     return PF_OK;
 }
 

@@ -1,4 +1,4 @@
-"""score and logits --resume: wherever a run was killed, the next one goes on and ends with the same bytes."""
+"""score, logits and predict --resume: wherever a run was killed, the next one goes on and ends with the same bytes."""
 import hashlib
 import json
 import os
@@ -6,7 +6,8 @@ import shutil
 import signal
 
 import killed
-from program import GOLDEN, DeviceTest, main
+from program import GOLDEN, main
+from task_models import TaskTest
 
 MODELS = os.path.join(GOLDEN, "models")
 MLM = os.path.join(MODELS, "mlm-learned-relu")
@@ -14,13 +15,16 @@ CLM = os.path.join(MODELS, "clm-none-mixed-elu1")
 TILE = ["--set", "compute.matmul=tile"]
 FASTA = "".join(f">{'same' if i % 5 == 0 else f's{i}'}\n{'MKVLATGIWE'[:10 - i % 3]}\n" for i in range(20)) + ">long\n" + "MKVLA" * 40 + "\n"
 COMMANDS = (("score", MLM, "scores.tsv", "--stride", "2"), ("score", CLM, "scores.tsv"), ("logits", MLM, "logits.npz"),
-            ("logits", CLM, "logits.safetensors"))
+            ("logits", CLM, "logits.safetensors"),
+            ("predict", "classes", "p.tsv", "--long", "window"))
 
 
-class Resume(DeviceTest):
+class Resume(TaskTest):
     def setUp(self):
         super().setUp()
         self.write("in.fa", FASTA)
+        self.model("classification", level="residue", folder="classes")
+        self.model("regression", folder="values")
 
     def command(self, name, model, output, *arguments, fasta="in.fa", folder="work"):
         return [name, model, fasta, "-o", os.path.join(folder, output), *arguments, "--batch-tokens", "40", *TILE]
@@ -68,6 +72,8 @@ class Resume(DeviceTest):
         manifest = json.loads(self.read("work/scores.tsv.manifest.json"))
         self.assertEqual((manifest["format"], manifest["sequences"], manifest["options"]),
                          ("performer-scores-1", 21, "score, stride 2, long crop, shard 1/1"))
+        self.succeeds(*self.command("predict", "classes", "p.tsv"), "--resume")
+        self.assertEqual(json.loads(self.read("work/p.tsv.manifest.json"))["options"], "predict, threshold 0 of class 0, long crop, shard 1/1")
         self.assertEqual(manifest["sha256"], hashlib.sha256(self.read("work/scores.tsv").encode()).hexdigest())
 
     def test_another_model_other_options_and_other_sequences_are_named(self):
@@ -91,7 +97,9 @@ class Resume(DeviceTest):
             self.fails(2, "says what it was made of", *command, "--resume")
 
     def test_wrong_usage_is_2(self):
-        self.fails(2, "give -o FILE", "score", MLM, "in.fa", "--resume")
+        for name, model in (("score", MLM), ("predict", "values")):
+            self.fails(2, "give -o FILE", name, model, "in.fa", "--resume")
+        self.fails(2, "leave out one", "predict", "values", "in.fa", "-o", "p.tsv", "--labels", "p.tsv", "--resume")
         self.fails(2, "must end in .safetensors or .npz", "logits", MLM, "in.fa", "-o", "x.tsv", "--resume")
 
 
