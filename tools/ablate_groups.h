@@ -60,12 +60,10 @@ int pf_ablation_label_width(const pf_arm_groups *groups);
 // "finite", or how many seeds were not and why.
 void pf_ablation_print_failure(pf_output *out, const pf_arm_group *group);
 
-// Validation loss against tokens or seconds, as DIR/NAME. Groups from `first` on are curves; level: the end
-// of group 0 as a dashed line.
+// Validation loss against tokens or seconds, as DIR/NAME; dashed without renormalisation.
 typedef struct pf_ablation_plot {
     const char *name, *title;
-    bool by_time, has_level;
-    int first;
+    bool by_time;
 } pf_ablation_plot;
 
 pf_status pf_ablation_plot_losses(const pf_ablation *ablation, const pf_arm_groups *groups,

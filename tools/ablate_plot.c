@@ -24,8 +24,7 @@ pf_status pf_ablation_write_picture(const pf_ablation *a, const char *name, cons
 
 enum { MOST_KERNELS = 24, MOST_VARIANTS = 12 }; // MOST_KERNELS: a multiple of the 8 colours of a plot
 
-// A kernel has one colour: its curves are MOST_KERNELS places apart. The last colour of all is that of
-// the level.
+// A kernel has one colour: its curves are MOST_KERNELS places apart.
 typedef struct drawing {
     pf_plot_curve curve[MOST_KERNELS * MOST_VARIANTS];
     double *numbers;    // x, y and deviation of each curve
@@ -40,17 +39,11 @@ static pf_plot_curve *place_of(drawing *d, const pf_arm *arm)
     int k = 0;
     while (k < d->n_kernels && strcmp(d->kernel[k], arm->kernel) != 0) k++;
     if (k == d->n_kernels) {
-        if (k == MOST_KERNELS - 1) return NULL;
+        if (k == MOST_KERNELS) return NULL;
         d->kernel[d->n_kernels++] = arm->kernel;
     }
     if (d->n_variants[k] == MOST_VARIANTS) return NULL;
     return &d->curve[k + MOST_KERNELS * d->n_variants[k]++];
-}
-
-// What is held against others: attention without its division, training from scratch.
-static bool is_contrast(const pf_arm *arm, bool has_level)
-{
-    return !arm->renormalize || (has_level && !arm->has_start);
 }
 
 static pf_status draw(const pf_arm_groups *all, const pf_ablation_plot *want, double unit, drawing *d)
@@ -61,7 +54,7 @@ static pf_status draw(const pf_arm_groups *all, const pf_ablation_plot *want, do
     d->numbers = malloc(3 * points * sizeof *d->numbers);
     if (!d->numbers) return pf_tool_fail(PF_ERROR_FAILED, "out of memory");
     double *x = d->numbers, *y = x + points, *deviation = y + points;
-    for (int g = want->first; g < all->count; g++) {
+    for (int g = 0; g < all->count; g++) {
         const pf_arm_group *from = &all->group[g];
         pf_plot_curve *curve = from->n_points ? place_of(d, from->first) : NULL;
         if (!curve) continue;
@@ -77,17 +70,17 @@ static pf_status draw(const pf_arm_groups *all, const pf_ablation_plot *want, do
                                  .y = y,
                                  .count = from->n_points,
                                  .deviation = from->n_seeds > 1 ? deviation : NULL,
-                                 .is_dashed = is_contrast(from->first, want->has_level)};
+                                 .is_dashed = !from->first->renormalize};
         x += from->n_points, y += from->n_points, deviation += from->n_points;
     }
     return PF_OK;
 }
 
 // Largest tokens or seconds of any curve.
-static double largest(const pf_arm_groups *all, int first, bool by_time)
+static double largest(const pf_arm_groups *all, bool by_time)
 {
     double most = 0;
-    for (int g = first; g < all->count; g++)
+    for (int g = 0; g < all->count; g++)
         for (int i = 0; i < all->group[g].n_points; i++)
             most = fmax(most,
                         by_time ? all->group[g].point[i].seconds.mean : all->group[g].point[i].tokens.mean);
@@ -117,18 +110,6 @@ static const char *make_note(const pf_arm_groups *all, char text[200])
     return used ? text : NULL;
 }
 
-// The end of the first group's curve as a line across.
-static void add_level(const pf_arm_groups *all, double most, double level[2][2], drawing *d)
-{
-    const pf_arm_group *from = &all->group[0];
-    if (from->n_points == 0) return;
-    level[0][0] = 0, level[0][1] = most;
-    level[1][0] = level[1][1] = from->point[from->n_points - 1].loss.mean;
-    d->least = fmin(d->least, level[1][0]);
-    d->curve[MOST_KERNELS - 1] = (pf_plot_curve){
-        .name = from->first->label, .x = level[0], .y = level[1], .count = 2, .is_dashed = true};
-}
-
 // A curve begins where it comes into view.
 static void begin_below(pf_plot_curve *c, double high)
 {
@@ -143,12 +124,10 @@ pf_status pf_ablation_plot_losses(const pf_ablation *a, const pf_arm_groups *all
 {
     char note[200], label[64];
     drawing d;
-    double level[2][2];
-    const double most = largest(all, want->first, want->by_time);
+    const double most = largest(all, want->by_time);
     const pf_unit unit = want->by_time ? pf_unit_of_seconds(most) : pf_unit_of_tokens(most);
     pf_status status = draw(all, want, unit.size, &d);
     if (status != PF_OK) return status;
-    if (want->has_level) add_level(all, most / unit.size, level, &d);
     snprintf(label, sizeof label, "%s, %s", want->by_time ? "time of training steps" : "trained on",
              unit.name);
     const double high = highest(&d), room = 0.06 * (high - d.least) + 1e-3;
