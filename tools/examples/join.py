@@ -119,13 +119,17 @@ def join_tsv(shards, out):
     heads = {table[0] for table in tables} - {b""}
     if len(heads) != 1:
         fail("the tables have different columns")
-    layers = 1
-    if next(iter(heads)).startswith(b"id\tlayer\t"):
-        layers = 1 + max((int(line.split(b"\t", 2)[1]) for table in tables for line in table[1:]), default=0)
-    records = [[b"".join(table[i:i + layers]) for i in range(1, len(table), layers)] for table in tables]
+    head = heads.pop()
+    if head.startswith(b"id\tposition\t"):
+        records = [by_position(table[1:]) for table in tables]
+    else:
+        layers = 1
+        if head.startswith(b"id\tlayer\t"):
+            layers = 1 + max((int(line.split(b"\t", 2)[1]) for table in tables for line in table[1:]), default=0)
+        records = [[b"".join(table[i:i + layers]) for i in range(1, len(table), layers)] for table in tables]
     check_counts([len(r) for r in records], [shard.path for shard in shards])
     with open(out, "wb") as file:
-        file.write(heads.pop())
+        file.write(head)
         file.writelines(in_turn(records))
 
 
