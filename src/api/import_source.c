@@ -79,6 +79,13 @@ static pf_status explain_missing(const pf_source *s, const char *path)
                  "%s: weights in %s, expected model.safetensors; tools/to-safetensors makes it", s->path,
                  pickles[i]);
     }
+    char *snapshots = NULL;
+    PF_TRY(pf_join_path(&snapshots, s->path, "snapshots"));
+    const bool is_cache = pf_is_directory(snapshots);
+    pf_free(snapshots);
+    PF_CHECK(!is_cache, PF_ERROR_INPUT,
+             "%s: a cache of Hugging Face, expected one of the directories in %s/snapshots", s->path,
+             s->path);
     return pf_fail(PF_ERROR_INPUT, "%s: no such file, nor model.safetensors.index.json", path);
 }
 

@@ -139,6 +139,9 @@ static void build_rest(void)
     build((const char *const[MOST_SETTINGS]){"position_embedding_type=sinusoidal", "hidden_act=relu",
                                              "hidden_dropout=0", "attention.projection=none"});
     build((const char *const[MOST_SETTINGS]){"task.type=regression"});
+    for (int large = 0; large < 2; large++)
+        build((const char *const[MOST_SETTINGS]){"attention.kernel=softmax", "attention.softmax_epsilon=1e-4",
+                                                 large ? "hidden_size=256" : "hidden_size=128"});
     build((const char *const[MOST_SETTINGS]){"position_embedding_type=learned", "hidden_act=gelu_tanh",
                                              "attention.local_heads=1", "attention.window=8"});
 }

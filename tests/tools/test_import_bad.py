@@ -204,6 +204,9 @@ class BadSources(ProgramTest):
         os.rmdir(os.path.join(folder, "model.safetensors"))
         os.mkfifo(os.path.join(folder, "model.safetensors"))
         self.refused(folder, "model.safetensors: is not a regular file")  # and nobody waits for a writer
+        os.remove(os.path.join(folder, "model.safetensors"))
+        os.mkdir(os.path.join(folder, "snapshots"))
+        self.refused(folder, "a cache of Hugging Face, expected one of the directories in ")
         folder = self.source()
         os.remove(os.path.join(folder, "config.json"))
         self.refused(folder, "no matrix token_emb.weight; expected config.json beside it")
