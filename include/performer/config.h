@@ -3,7 +3,7 @@
 // A plain struct filled in three steps: defaults, then any number of layers on top (a preset, a JSON
 // file, single settings), then pf_config_finish, which fills in what follows from other keys and
 // checks all of it. The keys, their ranges, defaults and help are one table (src/model/config_keys.c);
-// their meaning in full: README, "The model" and "Training".
+// their meaning in full: README, "The model", and docs/training.md.
 #ifndef PERFORMER_CONFIG_H
 #define PERFORMER_CONFIG_H
 
@@ -116,7 +116,7 @@ struct pf_train_config {
     pf_schedule schedule;
     double clip_norm;             // 0: none
     double layer_decay;           // of the learning rate, from each layer to the one below
-    char freeze[PF_PATTERNS_BYTES]; // names of tensors that stay as they are, "" for none; see README, "Training"
+    char freeze[PF_PATTERNS_BYTES]; // names of tensors that stay as they are, "" for none; see docs/training.md
     struct pf_masking_config masking;
     int64_t eval_interval, checkpoint_interval; // 0: at the end only
     int64_t keep_checkpoints;
@@ -205,7 +205,7 @@ PF_API pf_status pf_config_finish(struct pf_config *config, pf_config_source sou
 PF_API pf_status pf_config_write(const struct pf_config *config, unsigned parts, char **json);
 
 // The first key of `parts` in which two configurations differ, NULL if there is none. `for_resume`
-// passes over the keys that may change when a run goes on (README, "Training").
+// passes over the keys that may change when a run goes on (docs/training.md).
 PF_API const char *pf_config_difference(const struct pf_config *a, const struct pf_config *b, unsigned parts,
                                         bool for_resume);
 

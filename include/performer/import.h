@@ -5,7 +5,7 @@
 //   performer-pytorch   the state dict of a PerformerLM
 //
 // What such a model is made of beyond this program's own is said by keys of its config.json
-// (performer/config.h); README, "Models of others", has the whole story.
+// (performer/config.h); docs/models.md has the whole story.
 #ifndef PERFORMER_IMPORT_H
 #define PERFORMER_IMPORT_H
 

@@ -1,6 +1,6 @@
 // Status codes and the last error: what every fallible function of this library returns.
 //
-// A status is also the exit code of the program (README, "Exit codes"), so scripts and C callers
+// A status is also the exit code of the program (README, "The program"), so scripts and C callers
 // speak the same language. On any error outputs are untouched and constructors leave *out NULL.
 #ifndef PERFORMER_STATUS_H
 #define PERFORMER_STATUS_H

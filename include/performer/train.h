@@ -36,7 +36,7 @@ typedef struct pf_training_options {
     int n_train_files;
     const char *const *valid_files;
     int n_valid_files;
-    // A head for labels (README, "Heads for your own labels"); NULL: not given.
+    // A head for labels (docs/heads.md); NULL: not given.
     const char *task, *label_level; // "regression" or "classification"; "sequence" or "residue"
     const char *labels, *label_column; // TSV; one of its columns
     bool rehearsal;                    // for measuring: takes steps and writes nothing; `run` may be NULL

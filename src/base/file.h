@@ -1,5 +1,5 @@
 // Files: read whole with pread, written beside and renamed, so that a reader only ever sees a
-// complete file (notes on the recipe: README, "Files").
+// complete file.
 #ifndef PF_BASE_FILE_H
 #define PF_BASE_FILE_H
 

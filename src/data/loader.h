@@ -13,7 +13,7 @@
 typedef struct pf_loader_options {
     bool is_causal;        // clm; else mlm
     bool shuffle;          // a new order each epoch; else file order, and `crop_random` has no say:
-                           //     every sequence is cut to its first tokens (README, training keys)
+                           //     every sequence is cut to its first tokens (docs/training.md)
     bool crop_random;      // the window of a long sequence is drawn in each step; else the first one
     bool concat;           // packing: windows of max_length from the stream of all tokens
     bool prefetch;         // prepare the next step in a thread; the same steps either way
