@@ -10,6 +10,7 @@
 #include "lib/base.clh"
 #include "lib/math.clh"
 #include "lib/pair.clh"
+#include "lib/metrics.clh"
 
 #ifndef A
 #define A 29
@@ -18,36 +19,6 @@
 #define FIRST_RESIDUE 0
 #define RESIDUES_END 25
 #endif
-
-// Counts {targets, hits, residue targets, residue hits} and losses {sum, rest, residue sum, rest}.
-typedef struct metrics {
-    float4 losses;
-    int4 counts;
-} metrics;
-
-INLINE metrics join(const metrics a, const metrics b)
-{
-    metrics sum;
-    sum.losses.lo = pair_join(a.losses.lo, b.losses.lo);
-    sum.losses.hi = pair_join(a.losses.hi, b.losses.hi);
-    sum.counts = a.counts + b.counts;
-    return sum;
-}
-
-// The sum over the items of the group, in item 0.
-INLINE metrics group_join(metrics mine, __local metrics *scratch)
-{
-#if WG > 1
-    scratch[LID] = mine;
-    BARRIER;
-    for (int half_size = WG / 2; half_size > 0; half_size /= 2) {
-        if (LID < half_size) scratch[LID] = join(scratch[LID], scratch[LID + half_size]);
-        BARRIER;
-    }
-    mine = scratch[0];
-#endif
-    return mine;
-}
 
 // A row's largest logit; *rest: sum of exp(logit - largest) over those that are smaller, *ties: how many are not.
 INLINE float row_sums(__global const float *row, float *rest, int *ties)
@@ -113,16 +84,6 @@ KERNEL void cross_entropy_forward(__global metrics *restrict part, __global floa
     }
     sums = group_join(sums, scratch);
     if (LID == 0) part[get_group_id(0)] = sums;
-}
-
-// total += the parts. One group.
-KERNEL void cross_entropy_sum(__global metrics *restrict total, __global const metrics *restrict part, const int n_parts)
-{
-    __local metrics scratch[WG];
-    metrics sums = {(float4)(0), (int4)(0)};
-    for (int p = LID; p < n_parts; p += WG) sums = join(sums, part[p]);
-    sums = group_join(sums, scratch);
-    if (LID == 0) *total = join(*total, sums);
 }
 
 // dlogits may be logits, with the same stride. groups: ceil(rows / rows_each)

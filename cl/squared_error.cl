@@ -6,64 +6,28 @@
 // Sums of losses are kept as pairs.
 #include "lib/base.clh"
 #include "lib/pair.clh"
-
-typedef struct sums {
-    float2 loss; // {sum, rest}
-    int2 labels; // {count, 0}
-} sums;
-
-INLINE sums join(const sums a, const sums b)
-{
-    sums both;
-    both.loss = pair_join(a.loss, b.loss);
-    both.labels = a.labels + b.labels;
-    return both;
-}
-
-// The sum over the items of the group, in item 0.
-INLINE sums group_join(sums mine, __local sums *scratch)
-{
-#if WG > 1
-    scratch[LID] = mine;
-    BARRIER;
-    for (int half_size = WG / 2; half_size > 0; half_size /= 2) {
-        if (LID < half_size) scratch[LID] = join(scratch[LID], scratch[LID + half_size]);
-        BARRIER;
-    }
-    mine = scratch[0];
-#endif
-    return mine;
-}
+#include "lib/metrics.clh"
 
 // loss[n] on request (0 without a label); part[group] = the sums of its rows. groups: ceil(rows / rows_each)
-KERNEL void squared_error_forward(__global sums *restrict part, __global float *loss, const int keep_loss, IN y,
+KERNEL void squared_error_forward(__global metrics *restrict part, __global float *loss, const int keep_loss, IN y,
                                   IN value, __global const int *restrict target, const int rows, const int rows_each)
 {
-    __local sums scratch[WG];
+    __local metrics scratch[WG];
     const int first = get_group_id(0) * rows_each, last = min(first + rows_each, rows);
-    sums mine = {(float2)(0), (int2)(0)};
+    metrics sums = {(float4)(0), (int4)(0)};
     for (int n = first + LID; n < last; n += WG) {
         float row_loss = 0;
         if (target[n] >= 0) {
             const float error = y[n] - value[n];
             row_loss = error * error;
-            mine.loss = pair_add(mine.loss, row_loss);
-            mine.labels.x++;
+            sums.losses.lo = pair_add(sums.losses.lo, row_loss);
+            sums.counts += (int4)(1, 0, 1, 0);
         }
         if (keep_loss) loss[n] = row_loss;
     }
-    mine = group_join(mine, scratch);
-    if (LID == 0) part[get_group_id(0)] = mine;
-}
-
-// total += the parts. One group.
-KERNEL void squared_error_sum(__global sums *restrict total, __global const sums *restrict part, const int n_parts)
-{
-    __local sums scratch[WG];
-    sums mine = {(float2)(0), (int2)(0)};
-    for (int p = LID; p < n_parts; p += WG) mine = join(mine, part[p]);
-    mine = group_join(mine, scratch);
-    if (LID == 0) *total = join(*total, mine);
+    sums.losses.hi = sums.losses.lo; // every label counts as one of a residue
+    sums = group_join(sums, scratch);
+    if (LID == 0) part[get_group_id(0)] = sums;
 }
 
 // dy may be y. groups: ceil(rows / rows_each)

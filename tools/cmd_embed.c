@@ -6,6 +6,7 @@
 #include "tools/commands.h"
 #include "tools/device.h"
 #include "tools/report.h"
+#include "tools/stop.h"
 #include "tools/stream.h"
 
 typedef struct embed_options {
@@ -108,7 +109,7 @@ static pf_status write_embeddings(const embed_options *o, pf_device *device)
                                 .output = o->output,
                                 .half = o->half,
                                 .resume = o->resume,
-                                .stop = pf_tool_catch_signals(),
+                                .stop = pf_tool_catch_stop(),
                                 .part_size = o->part_size,
                                 .part_format = o->part_format};
     pf_model *model = NULL;

@@ -4,6 +4,7 @@
 #include "tools/commands.h"
 #include "tools/device.h"
 #include "tools/report.h"
+#include "tools/stop.h"
 #include "tools/stream.h"
 
 typedef struct logits_options {
@@ -44,7 +45,7 @@ static pf_status write_logits(const logits_options *o, pf_device *device)
     pf_logits_options options = {
         .output = o->output,
         .resume = o->resume,
-        .stop = o->resume ? pf_tool_catch_signals() : NULL,
+        .stop = o->resume ? pf_tool_catch_stop() : NULL,
     };
     pf_model *model = NULL;
     pf_logits *logits = NULL;

@@ -7,6 +7,7 @@
 #include "tools/device.h"
 #include "tools/output.h"
 #include "tools/report.h"
+#include "tools/stop.h"
 #include "tools/stream.h"
 #include "tools/task_report.h"
 
@@ -150,7 +151,7 @@ static pf_status open_job(job *j, pf_device *device)
     pf_predict_options options = {.threshold = o->threshold, .resume = o->resume};
     if (o->resume) {
         options.output = o->output;
-        options.stop = pf_tool_catch_signals();
+        options.stop = pf_tool_catch_stop();
     }
     pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
     if (status == PF_OK)

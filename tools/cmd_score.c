@@ -7,6 +7,7 @@
 #include "tools/device.h"
 #include "tools/output.h"
 #include "tools/report.h"
+#include "tools/stop.h"
 #include "tools/stream.h"
 
 typedef struct score_options {
@@ -77,7 +78,7 @@ static pf_status write_scores(const score_options *o, pf_device *device)
     pf_score *score = NULL;
     if (o->resume) {
         options.output = o->output;
-        options.stop = pf_tool_catch_signals();
+        options.stop = pf_tool_catch_stop();
     }
     pf_status status = pf_tool_stream(&o->common, &o->stream, &options.stream);
     if (status == PF_OK)

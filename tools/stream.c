@@ -67,21 +67,6 @@ void pf_tool_end_progress(const pf_common *common)
     if (!common->quiet && isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
 }
 
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
-{
-    stop = 1;
-    signal(number, SIG_DFL);
-}
-
-const volatile sig_atomic_t *pf_tool_catch_signals(void)
-{
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
-    return &stop;
-}
-
 double pf_tool_seconds(void)
 {
     struct timespec now;

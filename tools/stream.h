@@ -3,7 +3,6 @@
 #ifndef TOOLS_STREAM_H
 #define TOOLS_STREAM_H
 
-#include <signal.h>
 
 #include "performer/model.h"
 #include "performer/stream.h"
@@ -68,10 +67,6 @@ void pf_tool_warn_lines(const pf_common *common, char *lines);
 void pf_tool_print_progress(const pf_common *common, uint64_t sequences, uint64_t tokens, double seconds);
 // Ends the line that the above writes.
 void pf_tool_end_progress(const pf_common *common);
-
-// From here on the first SIGINT or SIGTERM makes what is returned non-zero, to end tidily; a second one ends
-// at once.
-const volatile sig_atomic_t *pf_tool_catch_signals(void);
 
 double pf_tool_seconds(void); // on a clock that only goes forward
 

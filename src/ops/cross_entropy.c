@@ -2,15 +2,10 @@
 #include "ops/cross_entropy.h"
 
 #include "base/memory.h"
+#include "ops/device_metrics.h"
 #include "ops/parts.h"
 
 enum { ROWS_EACH = 64 };
-
-// `metrics` of the kernels.
-typedef struct device_metrics {
-    float loss[2], residue_loss[2]; // value = sum of both
-    int32_t targets, hits, residue_targets, residue_hits;
-} device_metrics;
 
 struct pf_cross_entropy {
     pf_device *device;
@@ -31,7 +26,7 @@ static pf_status create_kernel(const pf_cross_entropy *op, const char *name, pf_
 pf_status pf_cross_entropy_create(pf_device *device, int alphabet, int first_residue, int residues_end,
                                   pf_cross_entropy **out)
 {
-    const size_t part_bytes = (size_t)pf_most_parts(device) * sizeof(device_metrics);
+    const size_t part_bytes = (size_t)pf_most_parts(device) * sizeof(pf_device_metrics);
     pf_status status;
     void *made = NULL;
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_cross_entropy), "cross-entropy"));
@@ -41,10 +36,10 @@ pf_status pf_cross_entropy_create(pf_device *device, int alphabet, int first_res
     op->first_residue = first_residue;
     op->residues_end = residues_end;
     PF_TRY_OR(failed, create_kernel(op, "cross_entropy_forward", &op->forward));
-    PF_TRY_OR(failed, create_kernel(op, "cross_entropy_sum", &op->sum));
+    PF_TRY_OR(failed, create_kernel(op, "metrics_sum", &op->sum));
     PF_TRY_OR(failed, create_kernel(op, "cross_entropy_backward", &op->backward));
     PF_TRY_OR(failed, pf_buffer_create(device, part_bytes, "cross-entropy parts", &op->part));
-    PF_TRY_OR(failed, pf_buffer_create(device, sizeof(device_metrics), "metrics", &op->total));
+    PF_TRY_OR(failed, pf_buffer_create(device, sizeof(pf_device_metrics), "metrics", &op->total));
     PF_TRY_OR(failed, pf_cross_entropy_reset(op));
     *out = op;
     return PF_OK;
@@ -106,20 +101,10 @@ pf_status pf_cross_entropy_set_weights(pf_cross_entropy *op, const float *weight
 
 pf_status pf_cross_entropy_reset(pf_cross_entropy *op)
 {
-    return pf_buffer_zero(op->total, 0, sizeof(device_metrics));
+    return pf_buffer_zero(op->total, 0, sizeof(pf_device_metrics));
 }
 
 pf_status pf_cross_entropy_read(const pf_cross_entropy *op, pf_metrics *out)
 {
-    device_metrics got;
-    PF_TRY(pf_buffer_read(op->total, 0, &got, sizeof got));
-    *out = (pf_metrics){
-        .loss = (double)got.loss[0] + (double)got.loss[1],
-        .residue_loss = (double)got.residue_loss[0] + (double)got.residue_loss[1],
-        .targets = got.targets,
-        .hits = got.hits,
-        .residue_targets = got.residue_targets,
-        .residue_hits = got.residue_hits,
-    };
-    return PF_OK;
+    return pf_device_metrics_read(op->total, out);
 }

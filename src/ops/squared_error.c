@@ -2,15 +2,10 @@
 #include "ops/squared_error.h"
 
 #include "base/memory.h"
+#include "ops/device_metrics.h"
 #include "ops/parts.h"
 
 enum { ROWS_EACH = 64 };
-
-// `sums` of the kernels.
-typedef struct device_sums {
-    float loss[2]; // value = sum of both
-    int32_t labels, zero;
-} device_sums;
 
 struct pf_squared_error {
     pf_device *device;
@@ -21,17 +16,17 @@ struct pf_squared_error {
 pf_status pf_squared_error_create(pf_device *device, pf_squared_error **out)
 {
     const pf_program_key key = {.file = "squared_error"};
-    const size_t part_bytes = (size_t)pf_most_parts(device) * sizeof(device_sums);
+    const size_t part_bytes = (size_t)pf_most_parts(device) * sizeof(pf_device_metrics);
     pf_status status;
     void *made = NULL;
     PF_TRY(pf_alloc(&made, 1, sizeof(pf_squared_error), "squared error"));
     pf_squared_error *op = made;
     op->device = device;
     PF_TRY_OR(failed, pf_kernel_create(device, &key, "squared_error_forward", &op->forward));
-    PF_TRY_OR(failed, pf_kernel_create(device, &key, "squared_error_sum", &op->sum));
+    PF_TRY_OR(failed, pf_kernel_create(device, &key, "metrics_sum", &op->sum));
     PF_TRY_OR(failed, pf_kernel_create(device, &key, "squared_error_backward", &op->backward));
     PF_TRY_OR(failed, pf_buffer_create(device, part_bytes, "squared error parts", &op->part));
-    PF_TRY_OR(failed, pf_buffer_create(device, sizeof(device_sums), "metrics", &op->total));
+    PF_TRY_OR(failed, pf_buffer_create(device, sizeof(pf_device_metrics), "metrics", &op->total));
     PF_TRY_OR(failed, pf_squared_error_reset(op));
     *out = op;
     return PF_OK;
@@ -77,15 +72,10 @@ pf_status pf_squared_error_run_backward(pf_squared_error *op, const pf_squared_e
 
 pf_status pf_squared_error_reset(pf_squared_error *op)
 {
-    return pf_buffer_zero(op->total, 0, sizeof(device_sums));
+    return pf_buffer_zero(op->total, 0, sizeof(pf_device_metrics));
 }
 
 pf_status pf_squared_error_read(const pf_squared_error *op, pf_metrics *out)
 {
-    device_sums got;
-    PF_TRY(pf_buffer_read(op->total, 0, &got, sizeof got));
-    const double loss = (double)got.loss[0] + (double)got.loss[1];
-    *out = (pf_metrics){
-        .loss = loss, .residue_loss = loss, .targets = got.labels, .residue_targets = got.labels};
-    return PF_OK;
+    return pf_device_metrics_read(op->total, out);
 }
