@@ -34,6 +34,7 @@ struct pf_training {
     double *draw_scratch; // for redrawing projections
     FILE *metrics;
     int lock; // keeps other processes out of the run; -1: none
+    float class_weight[PF_MAX_CLASSES]; // with train.class_weights
     bool is_saved;             // the state as it is stands in a checkpoint
     double started_s, clock_s; // monotonic: of this process's training; earlier seconds in state.seconds
     const volatile sig_atomic_t *stop;

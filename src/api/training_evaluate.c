@@ -36,6 +36,9 @@ pf_status pf_training_evaluate(pf_training *t, pf_training_report *report)
     if (t->config.task.type != PF_TASK_NONE) {
         PF_TRY(pf_task_answers_measure(&t->answers, &t->config.task, NULL, &report->valid_metrics));
         report->valid_accuracy = report->valid_metrics.accuracy;
+        if (t->config.train.class_weights !=
+            PF_CLASS_WEIGHTS_NONE) // what training makes small is what is held against
+            report->valid_loss = pf_task_answers_loss(&t->answers, &t->config.task, t->class_weight);
     } else {
         const double residues = metrics.residue_targets > 0 ? (double)metrics.residue_targets : 1;
         report->valid_perplexity = exp(metrics.residue_loss / residues);

@@ -89,7 +89,7 @@ pf_status pf_training_weigh_classes(pf_training *t)
 {
     const int32_t C = t->config.task.n_classes;
     double count[PF_MAX_CLASSES] = {0}, present = 0;
-    float weight[PF_MAX_CLASSES];
+    float *weight = t->class_weight;
     if (t->config.train.class_weights != PF_CLASS_WEIGHTS_BALANCED) return PF_OK;
     for (size_t i = 0; i < t->train_labels->count; i++)
         if (t->train_labels->target[i] != PF_NO_TARGET) count[t->train_labels->target[i]]++;

@@ -217,6 +217,18 @@ pf_status pf_measure_classification(const pf_answers *a, uint64_t *confusion, pf
     return PF_OK;
 }
 
+double pf_weighted_log_loss(const pf_answers *a, const float *weight)
+{
+    double sum = 0, weights = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        const float *logit = a->output + i * (size_t)a->n_outputs;
+        const double w = weight[a->target[i]];
+        sum += w * (log_of_sum(logit, a->n_outputs) - (double)logit[a->target[i]]);
+        weights += w;
+    }
+    return sum / weights;
+}
+
 // --- by name ------------------------------------------------------------------------------------
 
 static const struct {

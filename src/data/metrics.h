@@ -26,4 +26,7 @@ pf_status pf_measure_regression(const pf_answers *answers, pf_task_metrics *out)
 // `confusion`, [C,C] or NULL: how often label i was answered with class j.
 pf_status pf_measure_classification(const pf_answers *answers, uint64_t *confusion, pf_task_metrics *out);
 
+// Log loss with a weight for each class [C]: sum of weight times loss over the sum of weights. count > 0.
+double pf_weighted_log_loss(const pf_answers *answers, const float *weight);
+
 #endif

@@ -41,10 +41,9 @@ pf_status pf_task_answers_add(pf_task_answers *a, pf_model *model, const pf_batc
     return PF_OK;
 }
 
-pf_status pf_task_answers_measure(const pf_task_answers *a, const struct pf_task_config *task,
-                                  uint64_t *confusion, pf_task_metrics *out)
+static pf_answers answers_of(const pf_task_answers *a, const struct pf_task_config *task)
 {
-    const pf_answers answers = {
+    return (pf_answers){
         .count = a->count,
         .n_outputs = task->type == PF_TASK_REGRESSION ? 1 : task->n_classes,
         .target = a->target,
@@ -53,6 +52,18 @@ pf_status pf_task_answers_measure(const pf_task_answers *a, const struct pf_task
         .mean = task->mean,
         .deviation = task->deviation,
     };
+}
+
+double pf_task_answers_loss(const pf_task_answers *a, const struct pf_task_config *task, const float *weight)
+{
+    const pf_answers answers = answers_of(a, task);
+    return pf_weighted_log_loss(&answers, weight);
+}
+
+pf_status pf_task_answers_measure(const pf_task_answers *a, const struct pf_task_config *task,
+                                  uint64_t *confusion, pf_task_metrics *out)
+{
+    const pf_answers answers = answers_of(a, task);
     return task->type == PF_TASK_REGRESSION ? pf_measure_regression(&answers, out)
                                             : pf_measure_classification(&answers, confusion, out);
 }

@@ -22,4 +22,8 @@ pf_status pf_task_answers_add(pf_task_answers *answers, pf_model *model, const p
 pf_status pf_task_answers_measure(const pf_task_answers *answers, const struct pf_task_config *task,
                                   uint64_t *confusion, pf_task_metrics *out);
 
+// Log loss of a classification with a weight for each class [C]; after one answer at least.
+double pf_task_answers_loss(const pf_task_answers *answers, const struct pf_task_config *task,
+                            const float *weight);
+
 #endif

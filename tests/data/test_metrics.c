@@ -94,6 +94,23 @@ START_TEST(two_classes_are_those_of_scikit_learn)
 }
 END_TEST
 
+START_TEST(weights_of_classes_are_weights_of_their_losses)
+{
+    const int32_t target[] = {0, 1, 1, 0, 1, 0, 0};
+    const float logit[] = {1, 0, 0, .5f, .25f, 0, .5f, .5f, 0, 2, 0, .5f, 3, 1}, weight[] = {0.875f, 3.5f};
+    const float alike[] = {2, 2};
+    const pf_answers answers = {.count = 7, .n_outputs = 2, .target = target, .output = logit};
+    double sum = 0, weights = 0;
+    for (int i = 0; i < 7; i++) {
+        const double margin = (double)logit[2 * i + 1 - target[i]] - (double)logit[2 * i + target[i]];
+        sum += (double)weight[target[i]] * log1p(exp(margin));
+        weights += (double)weight[target[i]];
+    }
+    ck_assert_double_eq_tol(pf_weighted_log_loss(&answers, weight), sum / weights, 1e-14); // a few roundings
+    ck_assert_double_eq_tol(pf_weighted_log_loss(&answers, alike), 0.5049083254861672, 1e-14);
+}
+END_TEST
+
 START_TEST(three_classes_are_those_of_scikit_learn)
 {
     const int32_t target[] = {0, 1, 2, 2, 1, 0, 2, 1, 0, 2};
@@ -253,6 +270,7 @@ Suite *suite(void)
     tcase_add_test(tests, regression_is_that_of_scipy_and_scikit_learn);
     tcase_add_test(tests, predictions_are_taken_back_to_the_labels_units);
     tcase_add_test(tests, two_classes_are_those_of_scikit_learn);
+    tcase_add_test(tests, weights_of_classes_are_weights_of_their_losses);
     tcase_add_test(tests, three_classes_are_those_of_scikit_learn);
     tcase_add_test(tests, ties_share_ranks);
     tcase_add_test(tests, auc_is_the_share_of_pairs_in_the_right_order);

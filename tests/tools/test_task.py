@@ -1,5 +1,6 @@
 """performer train --task: heads for a user's labels learn a planted rule, resume to the bit, stop early and keep the best."""
 import json
+import math
 import os
 import random
 import signal
@@ -152,9 +153,23 @@ class Task(DeviceTest):
             rows = self.succeeds("predict", weights, "chance.fa").splitlines()
             bias[weights] = sum(row.split("\t")[2] == "rare" for row in rows[1:]) / 200
         self.assertLess(bias["none"], 0.05)
+        self.check_weighted_loss()
         self.assertGreater(bias["balanced"], 0.2)
         self.fails(2, "train.class_weights is for --task classification", "train", "--config", "small.json", "--train", "chance.fa", "-o", "x",
                    "--set", "train.class_weights=balanced")
+
+    def check_weighted_loss(self):
+        """The validation loss has the weights of training: each of the two classes counts half."""
+        self.succeeds("train", "--config", "small.json", "--task", "classification", "--labels", "chance.tsv", "--train", "chance.fa",
+                      "--valid", "chance.fa", "-o", "weighed", "--set", "train.class_weights=balanced", "--set", "train.steps=2")
+        losses = {"rare": [], "common": []}
+        for i, row in enumerate(self.succeeds("predict", "weighed", "chance.fa").splitlines()[1:]):
+            common, rare = (float(p) for p in row.split("\t")[3:])
+            losses["rare" if i % 10 == 0 else "common"].append(-math.log(rare if i % 10 == 0 else common))
+        expected = sum(sum(group) / len(group) / 2 for group in losses.values())
+        line = self.evaluations("weighed")[-1]
+        self.assertAlmostEqual(line["valid_loss"], expected, delta=1e-6)  # logits of another batch's order, probabilities in nine digits
+        self.assertNotAlmostEqual(line["valid_log_loss"], expected, delta=1e-3)
 
     def test_other_labels_are_other_data(self):
         how = ("--task", "classification", "--label-column", "class")
