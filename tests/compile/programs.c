@@ -146,17 +146,22 @@ static void build_rest(void)
                                              "attention.local_heads=1", "attention.window=8"});
 }
 
-// What serves models, but is in none.
+// What serves models, but is in none that is built above.
 static void build_tools(void)
 {
     pf_pool *pool = NULL;
     pf_prefix_sum *sum = NULL;
     pf_matmul *clblast = NULL;
+    pf_cross_entropy *loss = NULL;
     pf_device_peak peak;
+    const float weight[PF_VOCAB_SIZE] = {1};
     must(pf_pool_create(device, &pool));
     must(pf_prefix_sum_create(device, &sum));
     must(pf_matmul_create(device, PF_MATMUL_CLBLAST, &clblast));
+    must(pf_cross_entropy_create(device, PF_VOCAB_SIZE, 0, PF_RESIDUE_TOKENS, &loss));
+    must(pf_cross_entropy_set_weights(loss, weight));
     must(pf_device_measure_peak(device, &peak));
+    pf_cross_entropy_free(loss);
     pf_matmul_free(clblast);
     pf_prefix_sum_free(sum);
     pf_pool_free(pool);
