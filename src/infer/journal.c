@@ -115,6 +115,12 @@ static pf_status cut(pf_journal *j)
     return PF_OK;
 }
 
+// Nothing may be NULL, which fwrite may not be given.
+static bool write_part(FILE *file, const void *from, size_t bytes)
+{
+    return bytes == 0 || fwrite(from, 1, bytes, file) == bytes;
+}
+
 pf_status pf_journal_append(pf_journal *j, const pf_journal_entry *entry)
 {
     if (!j->file) PF_TRY(begin(j));
@@ -122,9 +128,8 @@ pf_status pf_journal_append(pf_journal *j, const pf_journal_entry *entry)
     entry_head head = {.name_length = entry->name_length, .count = entry->count, .content = entry->content};
     head.crc = checksum(&head, entry->name, entry->numbers);
     errno = 0;
-    if (fwrite(&head, sizeof head, 1, j->file) != 1 ||
-        fwrite(entry->name, 1, entry->name_length, j->file) != entry->name_length ||
-        fwrite(entry->numbers, sizeof *entry->numbers, entry->count, j->file) != entry->count)
+    if (!write_part(j->file, &head, sizeof head) || !write_part(j->file, entry->name, entry->name_length) ||
+        !write_part(j->file, entry->numbers, entry->count * sizeof *entry->numbers))
         return fail(j, "cannot be written");
     const uint64_t bytes = sizeof head + entry->name_length + entry->count * sizeof *entry->numbers;
     j->end += (off_t)bytes;
