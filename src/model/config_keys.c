@@ -158,7 +158,7 @@ const pf_key pf_config_keys[] = {
     NUMBER("train.time_limit", train.time_limit, 0, 1e9, 0, .may_change = true,
          .help = "seconds until the run is saved and ends, 0: none"),
     RARE_CHOICE("train.class_weights", train.class_weights, class_weights,
-                "balanced: each class of a task has the same weight in gradients, whatever its number"),
+                "balanced: each class of a task weighs the same in gradients and validation loss, whatever its number"),
     COUNT("train.patience", train.patience, 0, STEPS, 0, .may_change = true, .is_rare = true,
           .help = "evaluations without a better one until the run ends, 0: never"),
     {.name = "train.recompute", .type = PF_KEY_WORD_OR_SIZE, .offset = AT(train.recompute), .low = 1, .high = PF_MAX_LAYERS,
